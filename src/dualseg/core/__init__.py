@@ -1,0 +1,1 @@
+"""What every other part shares: outputs, labels, model facts, errors, geometry."""

@@ -1,0 +1,82 @@
+"""What must be known about a model to use it: the content of `model.json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dualseg.core.labels import LabelSpec, voc_palette
+
+FORMAT = "dualseg-model/1"
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Everything prediction needs beside the weights.
+
+    Args:
+        architecture: Arguments of `create_model`, by name; rebuilds the network.
+        labels: Classes, palette, ignored id.
+        mean: RGB mean that is subtracted, for values in 0..1.
+        std: RGB standard deviation that divides.
+        input_scale: The network sees the image shrunk by this factor (0.5: half the height and width).
+        training_size: (height, width) of the training crop, before the shrink.
+        source: Where the weights come from.
+        score: Best known mIoU, 0 to 1.
+        protocol: How `score` was measured.
+    """
+
+    architecture: Mapping[str, Any]
+    labels: LabelSpec
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    input_scale: float = 1.0
+    training_size: tuple[int, int] | None = None
+    source: str = ""
+    score: float | None = None
+    protocol: Mapping[str, Any] | None = field(default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for `model.json`."""
+        return {
+            "format": FORMAT,
+            "architecture": dict(self.architecture),
+            "num_classes": self.labels.num_classes,
+            **self.labels.to_dict(),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "input_scale": self.input_scale,
+            "training_size": list(self.training_size) if self.training_size else None,
+            "source": self.source,
+            "score": self.score,
+            "protocol": dict(self.protocol) if self.protocol else None,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "ModelFacts":
+        """The inverse of `to_dict`."""
+        size = plain.get("training_size")
+        return cls(
+            architecture=dict(plain["architecture"]),
+            labels=LabelSpec.from_dict(plain),
+            mean=_triple(plain["mean"]),
+            std=_triple(plain["std"]),
+            input_scale=float(plain.get("input_scale", 1.0)),
+            training_size=(int(size[0]), int(size[1])) if size else None,
+            source=str(plain.get("source", "")),
+            score=plain.get("score"),
+            protocol=plain.get("protocol"),
+        )
+
+
+def default_labels(num_classes: int) -> LabelSpec:
+    """Labels of a network that no data set has named yet: `class_0`, `class_1`, ... in VOC colours."""
+    names = tuple(f"class_{i}" for i in range(num_classes))
+    return LabelSpec(class_names=names, palette=voc_palette(num_classes))
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    first, second, third = (float(v) for v in values)
+    return first, second, third

@@ -1,0 +1,118 @@
+"""Files that are whole or not there: temporary name, flush to disk, rename."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from dualseg.core.errors import InputError
+
+TEMPORARY_MARK = ".tmp-"
+
+
+class DiskFullError(InputError):
+    """The disk (or quota, or file size limit) cannot hold what was to be written."""
+
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Calls `write(file)` on a temporary file beside `path`, flushes it to disk and renames it.
+
+    Under `path` there is either what was there before or the whole new content, also after a kill or a power cut.
+
+    Raises:
+        DiskFullError: No space is left; the temporary file is removed, the old content stays.
+        InputError: The folder is missing or cannot be written to.
+    """
+    temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
+    with _disk_errors(path):
+        try:
+            with open(temporary, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """`write_atomic` for bytes at hand."""
+    write_atomic(path, lambda file: file.write(content))
+
+
+def write_text(path: Path, content: str) -> None:
+    """`write_atomic` for text, UTF-8."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """`write_atomic` for JSON; infinities and NaN are refused, since JSON has none."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        InputError: `path` exists already or cannot be made; DiskFullError where space ran out.
+    """
+    temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
+    with _disk_errors(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            sync_folder(temporary)
+            os.rename(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        sync_folder(path.parent)
+
+
+def remove_stale(folder: Path) -> list[Path]:
+    """Removes temporary files and folders a killed process left in `folder`; returns what it removed."""
+    stale = [item for item in folder.glob(f"{TEMPORARY_MARK}*")]
+    for item in stale:
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item, ignore_errors=True)
+        else:
+            item.unlink(missing_ok=True)
+    return stale
+
+
+def sync_folder(folder: Path) -> None:
+    """Flushes a folder's entries to disk, so that a rename survives a power cut."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open a folder
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems cannot either
+        pass
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            free = shutil.disk_usage(path.parent).free
+            raise DiskFullError(
+                f"no space left to write {path} ({free:,} bytes free); what stood there before is intact. "
+                "Free some space or choose another folder"
+            ) from error
+        if isinstance(
+            error, (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError)
+        ):
+            raise InputError(f"cannot write {path}: {error.strerror}") from error
+        raise

@@ -1,0 +1,46 @@
+"""The few ways in which images and logits change size. One policy everywhere: align_corners=False."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int]
+
+
+def resize_logits(logits: Tensor, size: Size) -> Tensor:
+    """Bilinear resize of (B, K, h, w) to (B, K, *size); the same tensor where the size is right."""
+    if tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def scaled_size(size: Size, scale: float) -> Size:
+    """Height and width times `scale`, rounded half up, at least one pixel."""
+    return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
+
+
+def shrink_images(images: Tensor, scale: float) -> Tensor:
+    """Antialiased bilinear resize of (B, C, H, W) by `scale`; what a low-resolution network is fed.
+
+    Training, evaluation and prediction all call this one function, so that a network never meets
+    another kind of shrinking than the one it was trained on.
+    """
+    if scale == 1.0:
+        return images
+    size = scaled_size((images.shape[-2], images.shape[-1]), scale)
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def shrink_label_maps(label_maps: Tensor, size: Size) -> Tensor:
+    """Nearest resize of (B, H, W) ids, sampled at pixel centres: the label of a shrunk image."""
+    shrunk = F.interpolate(label_maps[:, None].to(torch.uint8), size=size, mode="nearest-exact")
+    return shrunk[:, 0].to(label_maps.dtype)
+
+
+def normalize_images(
+    images: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> Tensor:
+    """uint8 (B, 3, H, W) RGB -> float (B, 3, H, W), mean subtracted, divided by std (values in 0..1)."""
+    shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1) * 255.0
+    gain = 1.0 / (torch.tensor(std, device=images.device).view(1, 3, 1, 1) * 255.0)
+    return (images.float() - shift) * gain

@@ -1,0 +1,1 @@
+"""Losses as pure functions; every one leaves ignored pixels out."""

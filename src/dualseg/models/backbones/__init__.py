@@ -1,0 +1,1 @@
+"""Feature extractors that declare the channels and strides of what they return."""

@@ -1,0 +1,143 @@
+"""SSSR: from the host's last map to labels at exactly twice the input's size."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dualseg.core.geometry import Size
+from dualseg.models.dsrl.upsampling import crop_to, deconv_bn_relu, double_size, icnr_
+from dualseg.models.segmentation import Prediction
+
+SssrKind = Literal["deconvolution", "pixel_shuffle", "bilinear", "official", "sanje2v"]
+
+FINEST_STRIDE = 4  # learned upsampling starts here; coarser maps are first enlarged bilinearly
+WIDTHS = (64, 32, 16)  # channels after each learned doubling: stride 4 -> 2 -> 1 -> 1/2
+
+
+class SSSRDecoder(nn.Module):
+    """Learned upsampling of the host's features to (2H, 2W), the classifier last.
+
+    For odd input sizes the result is still exactly twice as large: maps are enlarged by exact powers
+    of two and cropped at the bottom and on the right (see `crop_to`).
+
+    Args:
+        in_channels: Channels of the host's last map.
+        in_stride: Its stride.
+        num_classes: Classes predicted, the ignored one not counted.
+        kind: "deconvolution" (default): three times [transposed 4x4, batch norm, ReLU] of 64, 32, 16
+            channels, then a 1x1 classifier; "pixel_shuffle": one sub-pixel convolution;
+            "bilinear": a classifier and bilinear resizing, nothing learned (as Dootmaan's port);
+            "official": classifier first, then two [transposed 3x3, batch norm, PReLU] on the classes
+            (as the authors' ESPNetv2 release); "sanje2v": classifier, bilinear x2, two transposed 2x2
+            with ReLU on the logits (as sanje2v's port).
+        dropout: Before the classifier.
+
+    Shape: (B, in_channels, h, w) -> logits (B, K, 2H, 2W), features before the prediction layer
+
+    Source: Wang et al. 2020, section 3.1; the variants from the repositories they are named after.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        in_stride: int,
+        num_classes: int,
+        *,
+        kind: SssrKind = "deconvolution",
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.enlarge = max(1, in_stride // FINEST_STRIDE)
+        self.dropout = nn.Dropout(dropout)
+        stride = in_stride // self.enlarge
+        self.upsample, self.predict, self.feature_channels = _BUILDERS[kind](
+            in_channels, stride, num_classes
+        )
+
+    def forward(self, features: Tensor, input_size: Size) -> Prediction:
+        features = self.dropout(_enlarge(features, self.enlarge))
+        features = self.upsample(features)
+        logits = self.predict(features)
+        size = double_size(input_size)
+        if features.shape[-2:] == logits.shape[-2:]:
+            features = crop_to(features, size)
+        return Prediction(crop_to(logits, size), features)
+
+
+class Bilinear(nn.Module):
+    """Exact bilinear enlargement by a whole factor."""
+
+    def __init__(self, factor: int):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return _enlarge(maps, self.factor)
+
+
+def _enlarge(maps: Tensor, factor: int) -> Tensor:
+    if factor == 1:
+        return maps
+    return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+Parts = tuple[nn.Module, nn.Module, int]  # upsampling of features, prediction, feature channels
+
+
+def _deconvolution(in_channels: int, stride: int, num_classes: int) -> Parts:
+    steps = (2 * stride).bit_length() - 1
+    channels = [in_channels, *WIDTHS[-steps:]]
+    blocks = [deconv_bn_relu(a, b) for a, b in zip(channels, channels[1:], strict=False)]
+    return nn.Sequential(*blocks), nn.Conv2d(channels[-1], num_classes, 1), channels[-1]
+
+
+def _pixel_shuffle(in_channels: int, stride: int, num_classes: int) -> Parts:
+    factor = 2 * stride
+    width = WIDTHS[0]
+    reduce = nn.Sequential(
+        nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+    )
+    last = nn.Conv2d(width, num_classes * factor**2, 3, padding=1)
+    icnr_(last.weight, factor)
+    return reduce, nn.Sequential(last, nn.PixelShuffle(factor)), width
+
+
+def _bilinear(in_channels: int, stride: int, num_classes: int) -> Parts:
+    predict = nn.Sequential(nn.Conv2d(in_channels, num_classes, 1), Bilinear(2 * stride))
+    return nn.Identity(), predict, in_channels
+
+
+def _official(in_channels: int, stride: int, num_classes: int) -> Parts:
+    def block() -> list[nn.Module]:
+        deconvolution = nn.ConvTranspose2d(
+            num_classes, num_classes, 3, stride=2, padding=1, output_padding=1, bias=False
+        )
+        return [deconvolution, nn.BatchNorm2d(num_classes), nn.PReLU(num_classes)]
+
+    classify = nn.Conv2d(in_channels, num_classes, 1)
+    predict = nn.Sequential(classify, Bilinear(stride // 2), *block(), *block())
+    return nn.Identity(), predict, in_channels
+
+
+def _sanje2v(in_channels: int, stride: int, num_classes: int) -> Parts:
+    predict = nn.Sequential(
+        nn.Conv2d(in_channels, num_classes, 1),
+        Bilinear(stride // 2),
+        nn.Dropout(0.2),
+        nn.ConvTranspose2d(num_classes, num_classes, 2, stride=2, bias=False),
+        nn.BatchNorm2d(num_classes),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.2),
+        nn.ConvTranspose2d(num_classes, num_classes, 2, stride=2),
+    )
+    return nn.Identity(), predict, in_channels
+
+
+_BUILDERS = {
+    "deconvolution": _deconvolution,
+    "pixel_shuffle": _pixel_shuffle,
+    "bilinear": _bilinear,
+    "official": _official,
+    "sanje2v": _sanje2v,
+}

@@ -1,0 +1,1 @@
+"""Segmentation heads: one paper, one file."""

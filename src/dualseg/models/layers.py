@@ -1,0 +1,154 @@
+"""Blocks that two or more heads share."""
+
+import torch
+from torch import Tensor, nn
+
+from dualseg.core.errors import InputError
+
+
+def conv_bn_relu(
+    in_channels: int, out_channels: int, kernel_size: int = 3, *, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """Convolution that keeps the size (at stride 1), batch norm, ReLU."""
+    padding = dilation * (kernel_size - 1) // 2
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=False,
+        ),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def separable_conv_bn_relu(
+    in_channels: int, out_channels: int, *, dilation: int = 1
+) -> nn.Sequential:
+    """Depthwise 3x3, then pointwise 1x1, batch norm, ReLU.
+
+    Source: Chen et al. 2018, arXiv:1802.02611, section 3.1 (atrous separable convolution).
+    """
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels,
+            in_channels,
+            3,
+            padding=dilation,
+            dilation=dilation,
+            groups=in_channels,
+            bias=False,
+        ),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class PooledBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm for globally pooled features, where a batch of one leaves one value a channel.
+
+    One value has no variance, and plain batch norm refuses to train on it. Then this layer uses its running
+    statistics and leaves them as they are. With two images or more it is plain batch norm.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        values_per_channel = input.numel() // input.shape[1]
+        if self.training and values_per_channel == 1:
+            return nn.functional.batch_norm(
+                input,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                False,
+                0.0,
+                self.eps,
+            )
+        return super().forward(input)
+
+
+class ImagePooling(nn.Module):
+    """Global average, 1x1 convolution, batch norm, ReLU, spread over the map again.
+
+    Shape: (B, C, h, w) -> (B, out_channels, h, w)
+
+    Source: Chen et al. 2017, arXiv:1706.05587, section 3.3 (image-level features).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.norm = PooledBatchNorm2d(out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        pooled = features.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
+        pooled = torch.relu(self.norm(self.conv(pooled)))
+        return pooled.expand(-1, -1, *features.shape[-2:])
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: 1x1, dilated 3x3 branches, image pooling; then projected.
+
+    Args:
+        in_channels: Channels of the feature it reads.
+        out_channels: Channels of each branch and of the result.
+        atrous_rates: Dilation of each 3x3 branch, in feature pixels.
+        separable: Depthwise separable branches.
+        dropout: After the projection.
+
+    Shape: (B, in_channels, h, w) -> (B, out_channels, h, w)
+
+    Raises:
+        InputError: atrous_rates is empty or holds a value below 1.
+
+    Source: Chen et al. 2017, arXiv:1706.05587, section 3.3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        atrous_rates: tuple[int, ...],
+        separable: bool,
+        dropout: float,
+    ):
+        super().__init__()
+        if not atrous_rates or min(atrous_rates) < 1:
+            raise InputError(
+                f"atrous_rates {atrous_rates} must hold at least one rate, each 1 or more"
+            )
+        branch = separable_conv_bn_relu if separable else conv_bn_relu
+        self.branches = nn.ModuleList(
+            [conv_bn_relu(in_channels, out_channels, 1)]
+            + [branch(in_channels, out_channels, dilation=rate) for rate in atrous_rates]
+            + [ImagePooling(in_channels, out_channels)]
+        )
+        self.project = nn.Sequential(
+            conv_bn_relu(out_channels * len(self.branches), out_channels, 1), nn.Dropout(dropout)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.project(torch.cat([branch(features) for branch in self.branches], dim=1))
+
+
+def default_atrous_rates(output_stride: int) -> tuple[int, int, int]:
+    """The papers' 6, 12, 18 at output stride 16, scaled so that they see the same stretch of the image."""
+    return {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}[output_stride]
+
+
+def initialize(module: nn.Module) -> None:
+    """Kaiming-normal (fan-out) convolutions, batch norm at one and zero; for everything but backbones.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,1 @@
+"""Packaged recipes: one YAML a run that can be reproduced."""

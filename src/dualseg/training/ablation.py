@@ -1,0 +1,114 @@
+"""What each part of DSRL gives: the same recipe trained with more and more of it, over seeds.
+
+Two baselines are trained, not one. The paper's sees the label shrunk to the input's size, so part of what
+it calls the gain of SSSR may be the better label alone; the second is given the full label through plain
+bilinear upsampling of its logits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dualseg.config import Recipe, check_recipe
+from dualseg.core.errors import InputError, nearest
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "low label": {"dsrl": {"enabled": False}, "data": {"label_size": "input"}},
+    "full label": {"dsrl": {"enabled": False}},
+    "+SSSR": {"dsrl": {"enabled": True, "stage": 1}},
+    "+SSSR +SISR": {"dsrl": {"enabled": True, "stage": 2}},
+    "+SSSR +SISR +FA": {"dsrl": {"enabled": True, "stage": 3}},
+}
+
+
+@dataclass(frozen=True)
+class AblationRun:
+    """One training of the grid.
+
+    Args:
+        variant: A name in `VARIANTS`.
+        seed: Of weights, crops and dropout; equal seeds make runs of two variants a pair.
+        recipe: What is trained.
+        folder: Its run folder.
+    """
+
+    variant: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+
+
+def plan_ablation(
+    recipe: Recipe, out: Path, *, variants: Sequence[str] | None = None, num_seeds: int = 1
+) -> list[AblationRun]:
+    """The grid, seed by seed, so that a stopped ablation has whole seeds.
+
+    Args:
+        recipe: What all runs share. Its `dsrl.enabled` and `dsrl.stage` are set by the variant.
+        out: Folder of all runs: `out/VARIANT/seed_N`.
+        variants: Names in `VARIANTS`, in the order of the table; all where not given.
+        num_seeds: Seeds recipe.seed, recipe.seed + 1, ...
+
+    Raises:
+        InputError: An unknown variant, or a recipe that sees its images at full size.
+    """
+    names = list(variants or VARIANTS)
+    for name in names:
+        if name not in VARIANTS:
+            raise InputError(f"there is no variant {name!r}; {nearest(name, VARIANTS)}")
+    if recipe.data.input_scale != 0.5:
+        raise InputError(
+            f"data.input_scale is {recipe.data.input_scale}; an ablation of DSRL needs 0.5 "
+            "(--set data.input_scale=0.5)"
+        )
+    seeds = range(recipe.seed, recipe.seed + num_seeds)
+    return [
+        AblationRun(name, seed, _variant(recipe, name, seed), out / slug(name) / f"seed_{seed}")
+        for seed in seeds
+        for name in names
+    ]
+
+
+def slug(variant: str) -> str:
+    """A variant's name as a folder name: `+SSSR +SISR` -> `sssr_sisr`."""
+    return "_".join(variant.replace("+", "").lower().split())
+
+
+def run_ablation(
+    plan: Sequence[AblationRun],
+    *,
+    train: Callable[[Recipe, Path], object],
+    resume: Callable[[Path], object],
+    is_finished: Callable[[Path], bool],
+    announce: Callable[[AblationRun, int], None],
+) -> None:
+    """Trains what is missing of the grid: finished runs are kept, stopped ones are resumed.
+
+    Args:
+        plan: From `plan_ablation`.
+        train: Starts a run in a folder.
+        resume: Goes on with one.
+        is_finished: Whether a run folder has reached its last step.
+        announce: Told each run and its number before it starts.
+    """
+    for number, run in enumerate(plan, start=1):
+        announce(run, number)
+        if not (run.folder / "config.yaml").exists():
+            run.folder.parent.mkdir(parents=True, exist_ok=True)
+            train(run.recipe, run.folder)
+        elif not is_finished(run.folder):
+            resume(run.folder)
+
+
+def _variant(recipe: Recipe, name: str, seed: int) -> Recipe:
+    settings = recipe.model_dump()
+    settings["seed"] = seed
+    for section, values in VARIANTS[name].items():
+        settings[section] = {**_mapping(settings[section]), **values}
+    return check_recipe(settings, origin=f"variant {name}")
+
+
+def _mapping(section: Any) -> Mapping[str, Any]:
+    assert isinstance(section, Mapping)
+    return section

@@ -1,0 +1,54 @@
+import errno
+import os
+
+import pytest
+
+from dualseg.core import files
+from dualseg.core.errors import InputError
+from dualseg.core.files import DiskFullError, new_folder, remove_stale, write_bytes, write_json
+
+
+def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "x.bin"
+    write_bytes(path, b"old")
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(
+        DiskFullError, match=r"no space left to write .*x\.bin .*bytes free.*is intact"
+    ):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["x.bin"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError, match="half way"), new_folder(tmp_path / "made") as folder:
+        (folder / "a").write_text("a")
+        raise RuntimeError("half way")
+    assert os.listdir(tmp_path) == []
+    with new_folder(tmp_path / "made") as folder:
+        (folder / "a").write_text("a")
+        assert not (tmp_path / "made").exists()
+    assert (tmp_path / "made" / "a").read_text() == "a"
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    (tmp_path / ".tmp-123-x").write_text("half")
+    (tmp_path / ".tmp-123-folder").mkdir()
+    (tmp_path / "kept").write_text("kept")
+    assert len(remove_stale(tmp_path)) == 2
+    assert os.listdir(tmp_path) == ["kept"]
+
+
+def test_a_missing_folder_is_the_users_error(tmp_path):
+    with pytest.raises(InputError, match="cannot write"):
+        write_bytes(tmp_path / "nowhere" / "x", b"")
+
+
+def test_json_has_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"miou": float("nan")})
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,45 @@
+import math
+
+import torch
+
+from dualseg.losses.cross_entropy import cross_entropy
+
+
+def test_a_2x2_map_worked_by_hand():
+    # Two classes, logits (0, log 3) everywhere: p = (1/4, 3/4). Truth: 1, 0, ignored, 1.
+    logits = torch.tensor([0.0, math.log(3)]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    target = torch.tensor([[[1, 0], [255, 1]]])
+    expected = (2 * math.log(4 / 3) + math.log(4)) / 3
+    assert torch.isclose(cross_entropy(logits, target), torch.tensor(expected))
+
+
+def test_ignored_pixels_change_nothing():
+    logits = torch.randn(2, 3, 4, 4)
+    target = torch.randint(0, 3, (2, 4, 4))
+    target[:, 0] = 255
+    other = logits.clone()
+    other[:, :, 0] = 1000.0
+    assert torch.equal(cross_entropy(logits, target), cross_entropy(other, target))
+
+
+def test_a_fully_ignored_crop_gives_zero_with_a_graph():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = cross_entropy(logits, torch.full((1, 4, 4), 255))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_parts_of_a_batch_add_up_to_the_batch():
+    logits = torch.randn(4, 3, 5, 5)
+    target = torch.randint(0, 3, (4, 5, 5))
+    target[0] = 255
+    count = int((target != 255).sum())
+    parts = [cross_entropy(logits[i : i + 2], target[i : i + 2], num_valid=count) for i in (0, 2)]
+    assert torch.isclose(sum(parts), cross_entropy(logits, target))
+
+
+def test_bf16_logits_are_scored_in_fp32():
+    logits = torch.randn(1, 3, 4, 4).bfloat16()
+    assert cross_entropy(logits, torch.zeros(1, 4, 4, dtype=torch.long)).dtype == torch.float32

@@ -1,0 +1,136 @@
+"""Contract: what holds for every network in the catalogue, with and without DSRL."""
+
+import pytest
+import torch
+
+import dualseg
+from dualseg.core.errors import InputError
+from dualseg.models.catalog import HEAD_VARIANTS, create_model, list_models
+
+BACKBONES = ("resnet18", "mobilenet_v2")
+NETWORKS = [
+    (name, backbone, variant)
+    for name in list_models()
+    for backbone in BACKBONES
+    for variant in (HEAD_VARIANTS.get(name) or (None,))
+]
+
+
+@pytest.fixture(params=NETWORKS, ids=lambda n: "-".join(str(part) for part in n if part))
+def network(request):
+    return request.param
+
+
+def build(network, **options):
+    name, backbone, variant = network
+    return create_model(name, backbone=backbone, head_variant=variant, num_classes=4, **options)
+
+
+@pytest.mark.parametrize("dsrl", [False, True])
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (33, 47)])
+def test_logits_have_exactly_the_promised_size(network, dsrl, size):
+    model = build(network, dsrl=dsrl, auxiliary=True).eval()
+    logits = model(torch.randn(1, 3, *size)).logits
+    factor = 2 if dsrl else 1
+    assert logits.shape == (1, 4, factor * size[0], factor * size[1])
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_declared_channels_and_strides_are_true(network, output_stride):
+    backbone = build(network, output_stride=output_stride).backbone.eval()
+    height, width = 65, 130
+    for feature, info in zip(
+        backbone(torch.randn(1, 3, height, width)), backbone.feature_info, strict=True
+    ):
+        size = (-(-height // info.stride), -(-width // info.stride))
+        assert feature.shape == (1, info.channels, *size)
+    assert backbone.feature_info[-1].stride == output_stride
+
+
+@pytest.mark.parametrize("dsrl", [False, True])
+def test_a_batch_of_one_trains_and_reaches_every_parameter(network, dsrl):
+    model = build(network, dsrl=dsrl, auxiliary=True).train()
+    output = model(torch.randn(1, 3, 64, 96))
+    total = sum(t.square().mean() for t in flatten(output))
+    total.backward()
+    # With one image the pooled branch is normalised by running statistics; all others by their own.
+    without = [
+        n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()
+    ]
+    assert without == []
+
+
+def test_weights_saved_and_loaded_give_equal_logits(network):
+    model = build(network, dsrl=True).eval()
+    again = create_model(**model.architecture)
+    again.load_state_dict(model.state_dict())
+    images = torch.randn(1, 3, 33, 47)
+    assert torch.equal(again.eval()(images).logits, model(images).logits)
+
+
+@pytest.mark.parametrize("dsrl", [False, True])
+def test_pruned_model_gives_the_same_logits(network, dsrl):
+    model = build(network, dsrl=dsrl, auxiliary=True).eval()
+    images = torch.randn(1, 3, 65, 97)
+    pruned = model.prune()
+    rebuilt = create_model(**pruned.architecture).eval()
+    rebuilt.load_state_dict(pruned.state_dict())
+    assert torch.equal(pruned(images).logits, model(images).logits)
+    assert torch.equal(rebuilt(images).logits, model(images).logits)
+    assert not any(
+        word in key for key in pruned.state_dict() for word in ("sisr", "ftm", "auxiliary")
+    )
+
+
+def test_channels_last_and_bf16_stay_within_tolerance(network):
+    model = build(network, dsrl=True).eval()
+    images = torch.randn(1, 3, 64, 96)
+    expected = model(images).logits
+    model = model.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(model(images).logits, expected, rtol=1e-3, atol=1e-3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        lowered = model(images).logits.float()
+    assert (lowered - expected).abs().mean() < 0.05 * expected.abs().mean() + 0.02
+
+
+def test_auxiliary_logits_come_in_training_only(network):
+    model = build(network, auxiliary=True)
+    images = torch.randn(2, 3, 32, 32)
+    assert [a.shape for a in model.train()(images).auxiliary_logits] == [(2, 4, 32, 32)]
+    assert model.eval()(images).auxiliary_logits == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "deeplabv3puls"}, "did you mean deeplabv3plus"),
+        ({"backbone": "resnet81"}, "did you mean resnet18"),
+        ({"output_stride": 12}, "use 8, 16 or 32"),
+        ({"head_variant": "fancy"}, "allowed: separable, standard, single"),
+        ({"neck": "jpu"}, "there is no neck"),
+        ({"num_classes": 0}, "at least 1 class"),
+        ({"atrous_rates": (0,)}, "each 1 or more"),
+        ({"dsrl": {"stagee": 1}}, "did you mean stage"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    settings = {"name": "deeplabv3plus", "backbone": "resnet18", "num_classes": 3, **arguments}
+    with pytest.raises(InputError, match=message):
+        create_model(**settings)
+
+
+def test_the_public_names_are_there():
+    assert dualseg.create_model is create_model
+    assert "resnet50" in dualseg.list_backbones()
+    assert "fcn" in dualseg.list_models()
+
+
+def flatten(output):
+    fields = (
+        output.logits,
+        *output.auxiliary_logits,
+        output.image_sr,
+        output.features_seg,
+        output.features_sr,
+    )
+    return [t for t in fields if t is not None]

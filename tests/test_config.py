@@ -1,0 +1,124 @@
+import pytest
+
+from dualseg.config import Recipe, check_recipe, list_recipes, load_recipe, parse_yaml
+from dualseg.core.errors import InputError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_packaged_recipe_is_valid_and_survives_a_round_trip(name):
+    recipe = load_recipe(name)
+    assert check_recipe(parse_yaml(recipe.to_yaml(), origin="again"), origin="again") == recipe
+
+
+def test_every_fault_is_listed_at_once(tmp_path):
+    path = write(
+        tmp_path,
+        """
+        seed: -1
+        model: {nam: fcn, output_stride: 7}
+        training: {max_epoch: 3, lr: fast}
+        data: {crop_size: [4, 4]}
+        """,
+    )
+    with pytest.raises(InputError) as error:
+        load_recipe(path)
+    text = str(error.value)
+    assert "5 faults" in text or "6 faults" in text
+    for part in (
+        "seed:",
+        "model.nam: unknown key; did you mean name?",
+        "model.output_stride: input should be 8, 16 or 32 (got 7)",
+        "training.max_epoch: unknown key; did you mean max_epochs",
+        "training.lr:",
+        "crop_size 4x4 is too small",
+    ):
+        assert part in text
+
+
+def test_overrides_win_and_are_typed(tmp_path):
+    path = write(
+        tmp_path,
+        "training: {lr: 0.1, max_epochs: 3}\ndsrl: {enabled: true}\ndata: {input_scale: 0.5}",
+    )
+    recipe = load_recipe(path, overrides=["training.lr=1e-3", "dsrl.enabled=false"])
+    assert recipe.training.lr == 0.001
+    assert recipe.dsrl.enabled is False
+
+
+def test_a_length_in_steps_replaces_one_in_epochs(tmp_path):
+    recipe = load_recipe(
+        write(tmp_path, "training: {max_epochs: 3}"), overrides=["training.max_steps=7"]
+    )
+    assert (recipe.training.max_steps, recipe.training.max_epochs) == (7, None)
+
+
+def test_two_lengths_at_once_are_refused(tmp_path):
+    with pytest.raises(InputError, match="exactly one of max_steps and max_epochs"):
+        load_recipe(write(tmp_path, "training: {max_epochs: 3, max_steps: 5}"))
+
+
+def test_num_classes_belongs_to_the_data(tmp_path):
+    with pytest.raises(InputError, match=r"model\.num_classes: unknown key"):
+        load_recipe(write(tmp_path, "model: {num_classes: 3}"))
+
+
+def test_dsrl_needs_the_half_size_input(tmp_path):
+    with pytest.raises(InputError, match=r"use input_scale: 0\.5"):
+        load_recipe(write(tmp_path, "dsrl: {enabled: true}"))
+
+
+def test_a_preset_fills_what_is_not_given():
+    settings = {"preset": "dootmaan", "image_weight": 0.2}
+    dsrl = check_recipe({"dsrl": settings, "training": {"max_steps": 1}}, origin="x").dsrl
+    assert (dsrl.sssr, dsrl.sisr, dsrl.affinity_weight) == ("bilinear", "residual", 0.5)
+    assert dsrl.image_weight == 0.2
+    assert dsrl.frozen == ("sisr_decoder", "ftm")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: &x 1\nb: *x", "aliases are not allowed"),
+        ("!!python/object/apply:os.system ['echo']", "not plain YAML"),
+        ("a: 1\na: 2", "stands twice"),
+        ("a: [1", "not plain YAML"),
+    ],
+)
+def test_only_plain_yaml_is_read(text, reason):
+    with pytest.raises(InputError, match=reason):
+        parse_yaml(text, origin="recipe")
+
+
+def test_an_alias_bomb_is_refused_before_it_grows():
+    lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60)]
+    with pytest.raises(InputError, match="line 2: aliases"):
+        parse_yaml("\n".join(lines), origin="recipe")
+
+
+def test_a_huge_file_is_refused(tmp_path):
+    path = write(tmp_path, "a: " + "x" * 1_000_001)
+    with pytest.raises(InputError, match="this is no recipe"):
+        load_recipe(path)
+
+
+def test_an_unknown_recipe_lists_the_nearest():
+    with pytest.raises(InputError, match="did you mean quickstart"):
+        load_recipe("quikstart")
+
+
+def test_an_override_without_a_value_is_explained():
+    with pytest.raises(InputError, match="is not key=value"):
+        load_recipe(None, overrides=["training.lr"])
+
+
+def test_a_recipe_cannot_be_changed():
+    recipe = load_recipe(None)
+    assert isinstance(recipe, Recipe)
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 3
