@@ -21,8 +21,9 @@ def dense(seg, sr, distance, *, normalize=True):
 
 
 def test_two_positions_worked_by_hand():
-    # Label side: (1, 0) and (0, 1), affinity 0. Image side: (3) and (5), affinity 1. Diagonals agree.
-    # Of four pairs two differ, by 1 each: mean 1/2, for the absolute and the squared difference.
+    # Label side: (1, 0) and (0, 1), affinity 0. Image side: (3) and (5), affinity 1. Diagonals
+    # agree. # Of four pairs two differ, by 1 each: mean 1/2, for the absolute and the squared
+    # difference.
     seg = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 2, 1, 2)
     sr = torch.tensor([3.0, 5.0]).view(1, 1, 1, 2)
     for distance in DISTANCES:
@@ -32,9 +33,9 @@ def test_two_positions_worked_by_hand():
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("normalization", ["l2", "none"])
-@pytest.mark.parametrize("block", [7, 100, 1 << 18])
-def test_blocks_give_what_the_dense_matrices_give(monkeypatch, distance, normalization, block):
-    monkeypatch.setattr(feature_affinity, "BLOCK_ELEMENTS", block)
+@pytest.mark.parametrize("tile", [7, 20, 512])
+def test_tiles_give_what_the_dense_matrices_give(monkeypatch, distance, normalization, tile):
+    monkeypatch.setattr(feature_affinity, "TILE", tile)
     seg = torch.randn(2, 3, 4, 5, requires_grad=True)
     sr = torch.randn(2, 6, 4, 5, requires_grad=True)
     loss = feature_affinity_loss(seg, sr, distance=distance, normalization=normalization)

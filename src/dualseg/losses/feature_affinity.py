@@ -1,8 +1,8 @@
 """Feature affinity: do two maps call the same positions alike?
 
 For a map F the affinity of positions i and j is S_ij = <F_i, F_j> / (|F_i| |F_j|). The loss is the mean
-over all pairs of |S_ij(seg) - S_ij(sr)|. It needs N^2 numbers for N positions, so L1 is summed block by
-block, its gradient on the way, and L2 uses the Gram identity and never forms them.
+over all pairs of |S_ij(seg) - S_ij(sr)|. It needs N^2 numbers for N positions, so L1 is summed tile by
+tile, its gradient on the way, and L2 uses the Gram identity and never forms them.
 
 Source: Wang et al. 2020, section 3.2.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 EPSILON = 1e-6  # added to squared norms: an all-zero position has affinity 0 and a finite gradient
-BLOCK_ELEMENTS = 1 << 18  # pairs held at once: 1 MiB in fp32, whatever the image's size
+TILE = 512  # positions; 512 x 512 pairs are held at once: 1 MiB in fp32, whatever the image
 
 Normalization = Literal["l2", "none", "spectral"]
 Distance = Literal["l1", "l2"]
@@ -78,27 +78,30 @@ def _vectors(features: Tensor, normalization: Normalization) -> Tensor:
 
 
 class _AbsoluteDistance(torch.autograd.Function):
-    """mean |A^T A - B^T B| for (B, C, N) and (B, D, N) in blocks of rows; the gradient on the way.
+    """mean |A^T A - B^T B| for (B, C, N) and (B, D, N) in tiles; the gradient on the way.
 
-    With D = A^T A - B^T B and s = sign(D), both symmetric, the gradients of sum |D| are 2 A s and -2 B s,
-    and sum |D| = sum s D = <A, A s> - <B, B s>: the gradient holds the loss already.
+    With D = A^T A - B^T B and s = sign(D), both symmetric, the gradients of sum |D| are 2 A s and
+    -2 B s, and sum |D| = sum s D = <A, A s> - <B, B s>: the gradient holds the loss already. Tiles
+    below the diagonal are the transposes of those above it and are not computed.
     """
 
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:  # type: ignore[override]
         batch, channels, positions = first.shape
-        rows = max(1, BLOCK_ELEMENTS // positions)
-        both = torch.cat([first, second], dim=1)  # (B, C + D, N)
-        signed = torch.cat([first, -second], dim=1)
-        gradient = torch.empty_like(both)  # [A s, B s]
-        for image in range(batch):
-            for start in range(0, positions, rows):
-                block = slice(start, start + rows)
-                sign = (both[image].T @ signed[image, :, block]).sign_()  # (N, rows)
-                torch.mm(both[image], sign, out=gradient[image, :, block])
+        both = torch.cat([first, second], dim=1).mT.contiguous()  # (B, N, C + D)
+        signed = torch.cat([first, -second], dim=1).mT.contiguous()
+        gradient = torch.zeros_like(both)  # rows of [A s, B s]
+        tiles = [slice(start, start + TILE) for start in range(0, positions, TILE)]
+        for x, y, grad in zip(both, signed, gradient, strict=True):
+            for number, rows in enumerate(tiles):
+                for columns in tiles[number:]:
+                    sign = (x[rows] @ y[columns].T).sign_()
+                    grad[rows].addmm_(sign, x[columns])
+                    if columns != rows:
+                        grad[columns].addmm_(sign.T, x[rows])
         total = torch.sum(signed * gradient, dtype=torch.float64).to(first.dtype)
         count = batch * positions**2
-        gradient *= 2 / count
+        gradient = gradient.mT * (2 / count)
         ctx.save_for_backward(gradient[:, :channels], gradient[:, channels:])
         return total / count
 

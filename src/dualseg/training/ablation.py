@@ -1,8 +1,8 @@
 """What each part of DSRL gives: the same recipe trained with more and more of it, over seeds.
 
-Two baselines are trained, not one. The paper's sees the label shrunk to the input's size, so part of what
-it calls the gain of SSSR may be the better label alone; the second is given the full label through plain
-bilinear upsampling of its logits.
+Two baselines are trained, not one. The paper's sees the label shrunk to the input's size, so part
+of what it calls the gain of SSSR may be the better label alone; the second is given the full label
+through plain bilinear upsampling of its logits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +82,7 @@ def run_ablation(
     resume: Callable[[Path], object],
     is_finished: Callable[[Path], bool],
     announce: Callable[[AblationRun, int], None],
+    finish: Callable[[AblationRun], object],
 ) -> None:
     """Trains what is missing of the grid: finished runs are kept, stopped ones are resumed.
 
@@ -89,16 +90,20 @@ def run_ablation(
         plan: From `plan_ablation`.
         train: Starts a run in a folder.
         resume: Goes on with one.
-        is_finished: Whether a run folder has reached its last step.
+        is_finished: Whether a run has been trained and finished altogether.
         announce: Told each run and its number before it starts.
+        finish: Called after the last step of each run that was not finished before.
     """
     for number, run in enumerate(plan, start=1):
+        if is_finished(run.folder):
+            continue
         announce(run, number)
-        if not (run.folder / "config.yaml").exists():
+        if (run.folder / "config.yaml").exists():
+            resume(run.folder)
+        else:
             run.folder.parent.mkdir(parents=True, exist_ok=True)
             train(run.recipe, run.folder)
-        elif not is_finished(run.folder):
-            resume(run.folder)
+        finish(run)
 
 
 def _variant(recipe: Recipe, name: str, seed: int) -> Recipe:

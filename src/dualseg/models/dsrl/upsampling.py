@@ -31,6 +31,8 @@ def crop_to(maps: Tensor, size: Size) -> Tensor:
     rows and columns too large at the bottom and on the right. Cropping there keeps every other
     pixel where it belongs; resizing would shift them all.
     """
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps  # slicing would cost a zero-filled copy on the way back
     return maps[..., : size[0], : size[1]]
 
 

@@ -1,0 +1,1 @@
+"""The `dualseg` command: one file a subcommand."""

@@ -1,0 +1,44 @@
+"""`dualseg ablate`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualseg.cli.console import TrainingProgress, print_json, say
+from dualseg.cli.options import Data, Json, Out, Set
+
+EXAMPLE = "Example: dualseg ablate camvid_dsrl --data CamVid --seeds 3 --out runs/ablation"
+
+
+def ablate(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A file, or a packaged recipe's name.")
+    ],
+    out: Out,
+    data: Data = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each variant.")] = 1,
+    variants: Annotated[
+        str | None, typer.Option("--variants", help="Comma-separated; all five where not given.")
+    ] = None,
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """Train baseline, +SSSR, +SISR, +FA with equal budgets. Stopped, it goes on where it was."""
+    from dualseg.cli.grid import print_rows, train_grid, write_grid
+    from dualseg.cli.recipes import read_recipe
+    from dualseg.training.ablation import plan_ablation
+
+    chosen = [name.strip() for name in variants.split(",")] if variants else None
+    settings = read_recipe(recipe, data, set_)
+    plan = plan_ablation(settings, Path(out), variants=chosen, num_seeds=seeds)
+    train_grid(plan, lambda label: TrainingProgress(label))
+    table = write_grid(plan, Path(out))
+    if json:
+        print_json(table)
+    else:
+        print_rows(table)
+        say(
+            "protocol: whole images, native resolution, last checkpoint (EMA), nothing chosen on val"
+        )
+        print(table["report"])

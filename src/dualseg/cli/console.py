@@ -1,0 +1,141 @@
+"""What a person sees: results on stdout, everything else on stderr, bars only on a terminal."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+SECONDS_BETWEEN_LINES = 15.0
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line for a person, on stderr."""
+    stderr.print(escape(text))
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """The one JSON object of `--json`, on stdout."""
+    print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """A table on stdout; the first column is text, the others are numbers."""
+    table = Table(title=title, title_justify="left")
+    for number, name in enumerate(header):
+        table.add_column(escape(name), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    wide = None if sys.stdout.isatty() else 120
+    Console(highlight=False, width=wide).print(table)
+
+
+def percent(value: float | None) -> str:
+    """0.5 -> `50.0 %`; a score that does not exist is a dash."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback (done, total): a bar on a terminal, elsewhere a line now and then."""
+    if not stderr.is_terminal:
+        yield _LinesNowAndThen(what)
+        return
+    with _bar() as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+class TrainingProgress:
+    """Shows a run: a bar with loss and rate on a terminal, a line now and then elsewhere.
+
+    Args:
+        label: Stands before each line, to tell runs of a grid apart.
+    """
+
+    def __init__(self, label: str = ""):
+        self.label = label
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._last_line = time.monotonic()
+        self._started_at = (time.monotonic(), 0)
+
+    def __enter__(self) -> "TrainingProgress":
+        if stderr.is_terminal:
+            self._bar = _bar()
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def started(self, step: int, max_steps: int) -> None:
+        self._started_at = (time.monotonic(), step)
+        self._last_line = time.monotonic()
+        if self._bar is not None:
+            self._task = self._bar.add_task(
+                self.label or "training", total=max_steps, completed=step
+            )
+
+    def stepped(self, step: int, max_steps: int, losses: Mapping[str, float], lr: float) -> None:
+        terms = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        if self._bar is not None:
+            description = f"{self.label or 'training'}  {terms}"
+            self._bar.update(self._task, completed=step, description=escape(description))
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES or step == max_steps:
+            self._last_line = time.monotonic()
+            since, first = self._started_at
+            rate = (step - first) / max(time.monotonic() - since, 1e-9)
+            self.message(f"step {step}/{max_steps}: {terms}, lr {lr:.2g}, {rate:.2f} steps/s")
+
+    def evaluating(self, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{self.label}  validating {done}/{total}")
+
+    def evaluated(self, step: int, scores: Mapping[str, float], is_best: bool) -> None:
+        best = " (best so far)" if is_best else ""
+        miou = percent(scores.get("miou"))
+        accuracy = percent(scores.get("pixel_accuracy"))
+        self.message(f"step {step}: val mIoU {miou}, pixel accuracy {accuracy}{best}")
+
+    def message(self, text: str) -> None:
+        say(f"{self.label}: {text}" if self.label else text)
+
+
+class _LinesNowAndThen:
+    def __init__(self, what: str):
+        self.what = what
+        self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            say(f"{self.what}: {done}/{total}")
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+    )

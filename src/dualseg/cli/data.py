@@ -1,0 +1,77 @@
+"""`dualseg data`: look at a data set before training on it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualseg.cli.console import percent, print_json, print_table, say
+from dualseg.cli.options import Json
+from dualseg.core.errors import InputError, nearest
+
+app = typer.Typer(help="Check a data set, or make the embedded one.", no_args_is_help=True)
+
+DataSource = Annotated[
+    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, or a data set's name.")
+]
+
+
+@app.command(epilog="Example: dualseg data check my-folder")
+def check(source: DataSource, json: Json = False) -> None:
+    """Find every fault of the labels before training: file, value, pixels, what to do."""
+    from dualseg.cli.recipes import data_overrides
+    from dualseg.config import load_recipe
+    from dualseg.data.catalog import open_splits
+    from dualseg.data.checker import check_dataset
+
+    settings = load_recipe(None, overrides=data_overrides(source))
+    splits = open_splits(settings.data)
+    for note in splits.notes:
+        say(note)
+    summaries = {dataset.split: check_dataset(dataset) for dataset in (splits.train, splits.val)}
+    names = splits.train.labels.class_names
+    if json:
+        print_json(
+            {
+                split: {
+                    "num_images": summary.num_images,
+                    "pixels_per_class": dict(
+                        zip(names, map(int, summary.pixels_per_class), strict=True)
+                    ),
+                    "ignored_share": summary.ignored_share,
+                    "warnings": list(summary.warnings),
+                }
+                for split, summary in summaries.items()
+            }
+        )
+        return
+    for split, summary in summaries.items():
+        total = max(1, int(sum(summary.pixels_per_class)))
+        rows = [
+            [name, f"{pixels:,}", percent(pixels / total)]
+            for name, pixels in zip(names, map(int, summary.pixels_per_class), strict=True)
+        ]
+        title = f"{split}: {summary.num_images} images, ignored {percent(summary.ignored_share)}"
+        print_table(title, ["class", "pixels", "share"], rows)
+        for warning in summary.warnings:
+            say(f"warning: {split}: {warning}")
+
+
+@app.command(epilog="Example: dualseg data make streets --out streets")
+def make(
+    name: Annotated[str, typer.Argument(help="streets")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder.")],
+    json: Json = False,
+) -> None:
+    """Write the embedded street scenes as a folder of images and masks."""
+    from dualseg.data.datasets.streets import write_streets
+
+    if name != "streets":
+        raise InputError(f"{name!r} cannot be made; {nearest(name, ['streets'])}")
+    if out.exists():
+        raise InputError(f"{out} exists; choose a new folder")
+    write_streets(out)
+    if json:
+        print_json({"out": str(out)})
+    else:
+        print(out)

@@ -1,0 +1,127 @@
+"""Trains a grid of runs and compares them: what `ablate` and `quickstart` share."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dualseg.checkpoints.model_files import load_model
+from dualseg.cli.console import TrainingProgress, percent, print_table, say
+from dualseg.cli.run_report import finish_run
+from dualseg.core.files import write_json
+from dualseg.evaluation.latency import count_parameters, measure_latency
+from dualseg.training.ablation import AblationRun, run_ablation
+from dualseg.training.pace import seconds_per_epoch
+from dualseg.training.trainer import resume, train
+from dualseg.visual.comparison import ComparisonRow, paired_differences, write_comparison
+from dualseg.visual.run_files import EVALUATION_FILE, EVALUATION_FOLDER
+
+
+def train_grid(plan: Sequence[AblationRun], watch: Callable[[str], TrainingProgress]) -> None:
+    """Trains what is missing, and evaluates each run's last checkpoint once.
+
+    Args:
+        plan: The grid.
+        watch: Label -> who shows that run.
+    """
+
+    def label(run: AblationRun) -> str:
+        return f"{run.variant}, seed {run.seed}"
+
+    by_folder = {run.folder: run for run in plan}
+
+    def start(recipe: Any, folder: Path) -> None:
+        with watch(label(by_folder[folder])) as progress:
+            train(recipe, folder, progress=progress)
+
+    def go_on(folder: Path) -> None:
+        with watch(label(by_folder[folder])) as progress:
+            resume(folder, progress=progress)
+
+    run_ablation(
+        plan,
+        train=start,
+        resume=go_on,
+        is_finished=_is_evaluated,
+        announce=lambda run, number: say(f"[{number}/{len(plan)}] {label(run)}"),
+        finish=lambda run: finish_run(run.folder, checkpoint="last"),
+    )
+
+
+def write_grid(plan: Sequence[AblationRun], out: Path) -> dict[str, Any]:
+    """Writes `OUT/ablation.json`, `OUT/table.md` and `OUT/report.html`.
+
+    Returns:
+        {"rows": [...], "report": path}; a row is name, miou (mean over seeds), miou_per_seed,
+        spread, latency_ms, seconds_per_epoch, parameters, iou_per_class.
+    """
+    variants = list(dict.fromkeys(run.variant for run in plan))
+    rows = [_row(name, [run for run in plan if run.variant == name]) for name in variants]
+    report = write_comparison(out, rows)
+    table = {"rows": [_plain(row) for row in rows], "report": str(report)}
+    for row, difference in zip(table["rows"], paired_differences(rows), strict=True):
+        row["difference"] = difference
+    write_json(out / "ablation.json", table)
+    return table
+
+
+def print_rows(table: dict[str, Any]) -> None:
+    """The rows as a table on stdout."""
+    cells = []
+    for row in table["rows"]:
+        difference = row["difference"]
+        pace = row["seconds_per_epoch"]
+        cells.append(
+            [
+                row["name"],
+                percent(row["miou"]),
+                "-" if row["spread"] is None else f"{100 * row['spread']:.1f}",
+                "-" if difference is None else f"{100 * difference:+.1f}",
+                f"{row['latency_ms']:.1f}",
+                "-" if pace is None else f"{pace:.1f}",
+            ]
+        )
+    header = ["network", "val mIoU", "spread", "against the first", "ms an image", "s an epoch"]
+    print_table("Whole images at native resolution", header, cells)
+
+
+def _is_evaluated(folder: Path) -> bool:
+    return (folder / EVALUATION_FOLDER / EVALUATION_FILE).exists()
+
+
+def _row(name: str, runs: Sequence[AblationRun]) -> ComparisonRow:
+    evaluations = [_read_evaluation(run.folder) for run in runs]
+    model = load_model(runs[0].folder / "checkpoints" / "last")
+    size = runs[0].recipe.data.crop_size
+    assert size is not None, "the recipes of a grid give a crop size"
+    return ComparisonRow(
+        name=name,
+        runs=tuple(run.folder for run in runs),
+        miou=tuple(evaluation["miou"] for evaluation in evaluations),
+        iou_per_class=tuple(tuple(e["iou_per_class"].values()) for e in evaluations),
+        latency_ms=measure_latency(model, size),
+        seconds_per_epoch=seconds_per_epoch(runs[0].folder),
+        parameters=count_parameters(model),
+    )
+
+
+def _read_evaluation(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / EVALUATION_FOLDER / EVALUATION_FILE).read_text(encoding="utf-8"))
+
+
+def _plain(row: ComparisonRow) -> dict[str, Any]:
+    mean = sum(row.miou) / len(row.miou)
+    spread = None
+    if len(row.miou) > 1:
+        spread = (sum((m - mean) ** 2 for m in row.miou) / (len(row.miou) - 1)) ** 0.5
+    return {
+        "name": row.name,
+        "miou": mean,
+        "miou_per_seed": list(row.miou),
+        "spread": spread,
+        "latency_ms": row.latency_ms,
+        "seconds_per_epoch": row.seconds_per_epoch,
+        "parameters": row.parameters,
+        "iou_per_class": [list(classes) for classes in row.iou_per_class],
+        "runs": [str(run) for run in row.runs],
+    }

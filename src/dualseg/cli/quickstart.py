@@ -1,0 +1,37 @@
+"""`dualseg quickstart`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualseg.cli.console import TrainingProgress, print_json, say
+from dualseg.cli.options import Json
+
+EXAMPLE = "Example: dualseg quickstart --out my-first-run"
+VARIANTS = ("low label", "+SSSR", "+SSSR +SISR +FA")
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the runs and the report.")] = Path(
+        "dualseg-quickstart"
+    ),
+    json: Json = False,
+) -> None:
+    """Train one network three ways on embedded street scenes and compare them. No download."""
+    from dualseg.cli.grid import print_rows, train_grid, write_grid
+    from dualseg.cli.quickstart_pictures import predict_some
+    from dualseg.config import load_recipe
+    from dualseg.training.ablation import plan_ablation
+
+    plan = plan_ablation(load_recipe("quickstart"), out, variants=VARIANTS)
+    say("one network, three ways; all see street scenes at 96x128 and are scored at 192x256")
+    train_grid(plan, lambda label: TrainingProgress(label))
+    table = write_grid(plan, out)
+    predict_some(plan[-1], out / "predictions")
+    if json:
+        print_json(table)
+        return
+    print_rows(table)
+    say(f"predictions: {out / 'predictions'}")
+    print(table["report"])

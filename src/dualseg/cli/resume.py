@@ -1,0 +1,18 @@
+"""`dualseg resume`"""
+
+from dualseg.cli.console import TrainingProgress
+from dualseg.cli.options import Json, Run, Set
+from dualseg.cli.train import show_result
+
+EXAMPLE = "Example: dualseg resume runs/camvid --set training.max_epochs=60"
+
+
+def resume(run: Run, set_: Set = None, json: Json = False) -> None:
+    """Go on exactly where a run stopped, also when it was killed."""
+    from dualseg.cli.run_report import finish_run
+    from dualseg.training.trainer import resume as resume_network
+
+    with TrainingProgress() as progress:
+        result = resume_network(run, overrides=set_ or (), progress=progress)
+    report = finish_run(run)
+    show_result(run, result.step, result.best_miou, report, as_json=json)

@@ -1,0 +1,29 @@
+"""What is made of a finished run: scores, pictures, report.html."""
+
+from pathlib import Path
+
+from dualseg.checkpoints.model_files import load_model
+from dualseg.cli.console import counting
+from dualseg.cli.recipes import open_evaluation_data
+from dualseg.evaluation.evaluate import evaluate
+from dualseg.evaluation.gallery import collect_gallery
+from dualseg.visual.report import write_report
+
+
+def finish_run(run: Path, *, checkpoint: str = "best") -> Path:
+    """Evaluates a run's checkpoint in full and writes `RUN/evaluation` and `RUN/report.html`.
+
+    Args:
+        run: Run folder.
+        checkpoint: "best", or "last" where nothing may be chosen by the validation score.
+
+    Returns:
+        The report.
+    """
+    folder = run / "checkpoints" / checkpoint
+    model = load_model(folder if folder.exists() else run / "checkpoints" / "last")
+    dataset = open_evaluation_data(str(run), None, None)
+    with counting("evaluating") as progress:
+        evaluation = evaluate(model, dataset, progress=progress)
+    collect_gallery(run, model, dataset, evaluation)
+    return write_report(run)

@@ -1,0 +1,29 @@
+"""How the process asks the operating system for memory."""
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc's mallopt parameters
+_KEEP_BYTES = 2**31 - 1
+_GROW_BYTES = 256 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Has glibc keep freed memory for the next tensor instead of giving it back at once.
+
+    A training step on a CPU frees and takes tensors of tens of megabytes; given back, each comes
+    again as fresh pages that the kernel must clear. Keeping them took a third off a DSRL step (see
+    docs/performance.md). The process's memory then does not shrink before it ends, so this is for
+    the command line's own process and not done by `import dualseg`.
+
+    Returns:
+        Whether it worked; it does nothing but on Linux with glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEEP_BYTES), (_TOP_PAD, _GROW_BYTES))
+    return all([mallopt(parameter, value) == 1 for parameter, value in settings])
