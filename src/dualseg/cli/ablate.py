@@ -33,7 +33,7 @@ def ablate(
     settings = read_recipe(recipe, data, set_)
     plan = plan_ablation(settings, Path(out), variants=chosen, num_seeds=seeds)
     train_grid(plan, lambda label: TrainingProgress(label))
-    table = write_grid(plan, Path(out))
+    table = write_grid(plan, Path(out), title=f"Ablation of {recipe}")
     if json:
         print_json(table)
     else:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from dualseg.checkpoints.model_files import load_model
@@ -10,10 +11,11 @@ from dualseg.cli.console import TrainingProgress, percent, print_table, say
 from dualseg.cli.run_report import finish_run
 from dualseg.core.files import write_json
 from dualseg.evaluation.latency import count_parameters, measure_latency
-from dualseg.training.ablation import AblationRun, run_ablation
+from dualseg.training.ablation import VARIANTS, AblationRun, run_ablation
 from dualseg.training.pace import seconds_per_epoch
 from dualseg.training.trainer import resume, train
-from dualseg.visual.comparison import ComparisonRow, paired_differences, write_comparison
+from dualseg.visual.comparison import write_comparison
+from dualseg.visual.comparison_rows import ComparisonRow, paired_difference
 from dualseg.visual.run_files import EVALUATION_FILE, EVALUATION_FOLDER
 
 
@@ -48,7 +50,7 @@ def train_grid(plan: Sequence[AblationRun], watch: Callable[[str], TrainingProgr
     )
 
 
-def write_grid(plan: Sequence[AblationRun], out: Path) -> dict[str, Any]:
+def write_grid(plan: Sequence[AblationRun], out: Path, *, title: str) -> dict[str, Any]:
     """Writes `OUT/ablation.json`, `OUT/table.md` and `OUT/report.html`.
 
     Returns:
@@ -57,10 +59,8 @@ def write_grid(plan: Sequence[AblationRun], out: Path) -> dict[str, Any]:
     """
     variants = list(dict.fromkeys(run.variant for run in plan))
     rows = [_row(name, [run for run in plan if run.variant == name]) for name in variants]
-    report = write_comparison(out, rows)
-    table = {"rows": [_plain(row) for row in rows], "report": str(report)}
-    for row, difference in zip(table["rows"], paired_differences(rows), strict=True):
-        row["difference"] = difference
+    report = write_comparison(out, rows, title=title, num_baselines=_num_baselines(variants))
+    table = {"rows": [_plain(row, rows[0]) for row in rows], "report": str(report)}
     write_json(out / "ablation.json", table)
     return table
 
@@ -109,16 +109,20 @@ def _read_evaluation(folder: Path) -> dict[str, Any]:
     return json.loads((folder / EVALUATION_FOLDER / EVALUATION_FILE).read_text(encoding="utf-8"))
 
 
-def _plain(row: ComparisonRow) -> dict[str, Any]:
-    mean = sum(row.miou) / len(row.miou)
-    spread = None
-    if len(row.miou) > 1:
-        spread = (sum((m - mean) ** 2 for m in row.miou) / (len(row.miou) - 1)) ** 0.5
+def _num_baselines(variants: Sequence[str]) -> int:
+    """Leading variants without any of DSRL."""
+    plain = [name for name in variants if not VARIANTS[name]["dsrl"]["enabled"]]
+    return max(1, len(plain))
+
+
+def _plain(row: ComparisonRow, baseline: ComparisonRow) -> dict[str, Any]:
+    difference = None if row is baseline else paired_difference(row, baseline).mean
     return {
         "name": row.name,
-        "miou": mean,
+        "miou": row.mean_miou,
         "miou_per_seed": list(row.miou),
-        "spread": spread,
+        "spread": stdev(row.miou) if len(row.miou) > 1 else None,
+        "difference": difference,
         "latency_ms": row.latency_ms,
         "seconds_per_epoch": row.seconds_per_epoch,
         "parameters": row.parameters,

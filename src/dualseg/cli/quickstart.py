@@ -27,7 +27,7 @@ def quickstart(
     plan = plan_ablation(load_recipe("quickstart"), out, variants=VARIANTS)
     say("one network, three ways; all see street scenes at 96x128 and are scored at 192x256")
     train_grid(plan, lambda label: TrainingProgress(label))
-    table = write_grid(plan, out)
+    table = write_grid(plan, out, title="Quickstart: one network, three ways")
     predict_some(plan[-1], out / "predictions")
     if json:
         print_json(table)

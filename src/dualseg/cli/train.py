@@ -8,7 +8,7 @@ import typer
 from dualseg.cli.console import TrainingProgress, percent, print_json, say
 from dualseg.cli.options import Data, Json, Set
 
-EXAMPLE = "Example: dualseg train camvid_dsrl --data CamVid --set training.max_epochs=30 --out runs/camvid"
+EXAMPLE = "Example: dualseg train camvid_dsrl --data CamVid --set seed=1 --out runs/camvid"
 
 
 def train(

@@ -21,7 +21,7 @@ class ModelFacts:
         labels: Classes, palette, ignored id.
         mean: RGB mean that is subtracted, for values in 0..1.
         std: RGB standard deviation that divides.
-        input_scale: The network sees the image shrunk by this factor (0.5: half the height and width).
+        input_scale: The network sees the image shrunk by this factor (0.5: half height and width).
         training_size: (height, width) of the training crop, before the shrink.
         source: Where the weights come from.
         score: Best known mIoU, 0 to 1.
@@ -72,7 +72,7 @@ class ModelFacts:
 
 
 def default_labels(num_classes: int) -> LabelSpec:
-    """Labels of a network that no data set has named yet: `class_0`, `class_1`, ... in VOC colours."""
+    """Labels of a network that no data set has named: `class_0`, `class_1`, ... in VOC colours."""
     names = tuple(f"class_{i}" for i in range(num_classes))
     return LabelSpec(class_names=names, palette=voc_palette(num_classes))
 

@@ -21,7 +21,8 @@ class DiskFullError(InputError):
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Calls `write(file)` on a temporary file beside `path`, flushes it to disk and renames it.
 
-    Under `path` there is either what was there before or the whole new content, also after a kill or a power cut.
+    Under `path` there is either what was there before or the whole new content, also after a kill
+    or a power cut.
 
     Raises:
         DiskFullError: No space is left; the temporary file is removed, the old content stays.
@@ -57,7 +58,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
+    """A temporary folder that becomes `path` when the block ends well, and vanishes otherwise.
 
     Raises:
         InputError: `path` exists already or cannot be made; DiskFullError where space ran out.
@@ -76,8 +77,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_stale(folder: Path) -> list[Path]:
-    """Removes temporary files and folders a killed process left in `folder`; returns what it removed."""
-    stale = [item for item in folder.glob(f"{TEMPORARY_MARK}*")]
+    """Removes temporary files and folders that a killed process left in `folder`; returns them."""
+    stale = list(folder.glob(f"{TEMPORARY_MARK}*"))
     for item in stale:
         if item.is_dir() and not item.is_symlink():
             shutil.rmtree(item, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The few ways in which images and logits change size. One policy everywhere: align_corners=False."""
+"""The few ways in which images and logits change size, always with align_corners=False."""
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,7 @@ def shrink_label_maps(label_maps: Tensor, size: Size) -> Tensor:
 def normalize_images(
     images: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> Tensor:
-    """uint8 (B, 3, H, W) RGB -> float (B, 3, H, W), mean subtracted, divided by std (values in 0..1)."""
+    """uint8 (B, 3, H, W) RGB -> float of the same shape, mean subtracted, divided by std."""
     shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1) * 255.0
     gain = 1.0 / (torch.tensor(std, device=images.device).view(1, 3, 1, 1) * 255.0)
     return (images.float() - shift) * gain

@@ -19,7 +19,7 @@ class LabelSpec:
     Args:
         class_names: One name for each class id 0..K-1; the ignored one is not counted.
         palette: One RGB colour for each class.
-        values: Raw value in a label file -> class id, or `ignore_index`. A value not listed is a fault.
+        values: Raw value in a label file -> class id, or `ignore_index`; others are a fault.
         ignore_index: Id of pixels that neither train nor score.
 
     Raises:

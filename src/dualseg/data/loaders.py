@@ -1,0 +1,171 @@
+"""Training batches, addressed by their number: the same ones whoever loads them, from anywhere on.
+
+The order of images is a function of (seed, epoch), the crop of a sample one of (seed, epoch,
+index). Nothing is drawn from a global generator, so that building or restarting a loader
+changes nothing else.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dualseg.core.errors import InputError
+from dualseg.core.geometry import Size
+from dualseg.data.dataset import SegmentationDataset
+from dualseg.data.transforms import random_crop
+
+ORDER, CROP = 0, 1  # which stream of random numbers
+
+
+class RawBatch(NamedTuple):
+    """A batch as it comes from the loader.
+
+    Attributes:
+        image: (B, 3, H, W) uint8 RGB.
+        label_map: (B, H, W) uint8 ids, 255 ignored.
+        names: Of the images.
+    """
+
+    image: Tensor
+    label_map: Tensor
+    names: tuple[str, ...]
+
+
+class TrainLoader:
+    """Endless shuffled batches of augmented crops; an epoch's last, incomplete batch is dropped.
+
+    Args:
+        dataset: Images and labels.
+        crop_size: (height, width) of the crops.
+        scale_range, flip, photometric: See `random_crop`.
+        batch_size: Crops in a batch.
+        seed: Of order and crops.
+        num_workers: Processes that load; 0 loads in this one. Does not change what is loaded.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        *,
+        crop_size: Size,
+        scale_range: tuple[float, float],
+        flip: bool,
+        photometric: float,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+    ):
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.num_images = len(dataset)
+        self.seed = seed
+        self.steps_per_epoch = len(dataset) // batch_size
+        self._crops = _Crops(dataset, crop_size, scale_range, flip, photometric, seed)
+
+    def batches(self, start_batch: int) -> Iterator[RawBatch]:
+        """Batches from number `start_batch` on, without an end; getting there takes no time.
+
+        Raises:
+            InputError: The data set does not fill one batch, or a file is bad.
+        """
+        if self.steps_per_epoch < 1:
+            raise InputError(
+                f"{self.num_images} training images do not fill one batch of {self.batch_size}; "
+                f"use training.batch_size={max(1, self.num_images)} or less"
+            )
+        loader = DataLoader(
+            self._crops,
+            batch_sampler=_Positions(self.num_images, self.batch_size, self.seed, start_batch),
+            num_workers=self.num_workers,
+            collate_fn=_collate,
+            generator=torch.Generator(),  # else it draws a seed from the global one
+            worker_init_fn=_start_worker,
+        )
+        for batch in loader:
+            if isinstance(batch, str):
+                raise InputError(batch)
+            yield batch
+
+
+class _Positions(Sampler[list[tuple[int, int]]]):
+    """(epoch, index) of every sample of every batch, from a batch on."""
+
+    def __init__(self, num_images: int, batch_size: int, seed: int, start_batch: int):
+        self.num_images = num_images
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start_batch = start_batch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        steps = self.num_images // self.batch_size
+        epoch, step = divmod(self.start_batch, steps)
+        while True:
+            order = _random(self.seed, ORDER, epoch, 0).permutation(self.num_images)
+            for first in range(step * self.batch_size, steps * self.batch_size, self.batch_size):
+                yield [(epoch, int(index)) for index in order[first : first + self.batch_size]]
+            epoch, step = epoch + 1, 0
+
+
+class _Crops(Dataset[tuple[Tensor, Tensor, str] | str]):
+    """The crop of (epoch, index); a bad file comes back as its message.
+
+    An exception would reach the main process as a traceback of the worker's.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        crop_size: Size,
+        scale_range: tuple[float, float],
+        flip: bool,
+        photometric: float,
+        seed: int,
+    ):
+        self.dataset = dataset
+        self.crop_size = crop_size
+        self.scale_range = scale_range
+        self.flip = flip
+        self.photometric = photometric
+        self.seed = seed
+
+    def __getitem__(self, position: tuple[int, int]) -> tuple[Tensor, Tensor, str] | str:
+        epoch, index = position
+        try:
+            image, label_map = self.dataset.image(index), self.dataset.label_map(index)
+        except InputError as error:
+            return str(error)
+        name = self.dataset.name(index)
+        if image.shape[:2] != label_map.shape:
+            return f"{name}: the image is {image.shape[:2]}, its label {label_map.shape} pixels"
+        image, label_map = random_crop(
+            image,
+            label_map,
+            crop_size=self.crop_size,
+            scale_range=self.scale_range,
+            flip=self.flip,
+            photometric=self.photometric,
+            random=_random(self.seed, CROP, epoch, index),
+        )
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label_map), name
+
+
+def _random(seed: int, stream: int, epoch: int, index: int) -> np.random.Generator:
+    sequence = np.random.SeedSequence((seed, stream, epoch, index))
+    return np.random.Generator(np.random.Philox(sequence))
+
+
+def _collate(samples: list[tuple[Tensor, Tensor, str] | str]) -> RawBatch | str:
+    for sample in samples:
+        if isinstance(sample, str):
+            return sample
+    images, label_maps, names = zip(*samples, strict=True)
+    return RawBatch(torch.stack(images), torch.stack(label_maps), tuple(names))
+
+
+def _start_worker(worker: int) -> None:
+    cv2.setNumThreads(0)

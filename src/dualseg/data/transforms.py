@@ -1,0 +1,132 @@
+"""A training crop: scale, window, flip and colour, for image and label together.
+
+The window is chosen in the source image first and resized once, so that no pixel is computed
+that the crop does not show.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dualseg.core.geometry import Size
+from dualseg.core.labels import IGNORE_INDEX
+
+Image = NDArray[np.uint8]
+LabelMap = NDArray[np.uint8]
+
+
+class Window(NamedTuple):
+    """A part of the source image, and where it goes in the crop.
+
+    Attributes:
+        top, left, height, width: In source pixels.
+        size: (height, width) it is resized to; smaller than the crop where the image is.
+        offset: (top, left) of the resized window in the crop.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    size: Size
+    offset: Size
+
+
+def random_crop(
+    image: Image,
+    label_map: LabelMap,
+    *,
+    crop_size: Size,
+    scale_range: tuple[float, float],
+    flip: bool,
+    photometric: float,
+    random: np.random.Generator,
+) -> tuple[Image, LabelMap]:
+    """One augmented crop.
+
+    Args:
+        image: (H, W, 3) RGB.
+        label_map: (H, W) ids.
+        crop_size: (height, width) of the result.
+        scale_range: The image is enlarged by a factor drawn log-uniformly from here, so that
+            halving is as likely as doubling.
+        flip: Mirror half of the crops.
+        photometric: Strength of the colour change, 0 for none; see `change_colors`.
+        random: All randomness comes from here.
+
+    Returns:
+        (*crop_size, 3) and (*crop_size). Where the scaled image is smaller than the crop it lies at
+        a random place, the rest has the image's mean colour and is ignored.
+    """
+    window = draw_window(image.shape[:2], crop_size, scale_range, random)
+    image, label_map = cut(image, label_map, window, crop_size)
+    if flip and random.random() < 0.5:
+        image, label_map = np.flip(image, axis=1), np.flip(label_map, axis=1)
+    if photometric > 0:
+        image = change_colors(image, photometric, random)
+    return np.ascontiguousarray(image), np.ascontiguousarray(label_map)
+
+
+def draw_window(
+    source: tuple[int, ...],
+    crop: Size,
+    scale_range: tuple[float, float],
+    random: np.random.Generator,
+) -> Window:
+    """A random scale, and a random window that fills the crop at that scale as far as it can."""
+    low, high = scale_range
+    scale = low if low == high else float(np.exp(random.uniform(np.log(low), np.log(high))))
+    sides = []
+    for have, want in zip(source, crop, strict=True):
+        taken = min(have, max(1, round(want / scale)))
+        filled = min(want, max(1, round(taken * scale)))
+        if taken < have:
+            filled = want  # the source goes on beyond the window: no padding from rounding
+        start = int(random.integers(0, have - taken + 1))
+        offset = int(random.integers(0, want - filled + 1))
+        sides.append((start, taken, filled, offset))
+    (top, height, fill_h, at_y), (left, width, fill_w, at_x) = sides
+    return Window(top, left, height, width, (fill_h, fill_w), (at_y, at_x))
+
+
+def cut(image: Image, label_map: LabelMap, window: Window, crop: Size) -> tuple[Image, LabelMap]:
+    """The window, resized and put into a crop; the label is sampled at pixel centres."""
+    rows = slice(window.top, window.top + window.height)
+    columns = slice(window.left, window.left + window.width)
+    part, ids = image[rows, columns], label_map[rows, columns]
+    height, width = window.size
+    if ids.shape != window.size:
+        shrinking = height * width < ids.size
+        method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        part = cv2.resize(part, (width, height), interpolation=method)
+        ids = cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    if window.size == crop:
+        return part, ids
+    mean = image.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
+    padded = np.broadcast_to(mean, (*crop, 3)).copy()
+    padded_ids = np.full(crop, IGNORE_INDEX, np.uint8)
+    top, left = window.offset
+    padded[top : top + height, left : left + width] = part
+    padded_ids[top : top + height, left : left + width] = ids
+    return padded, padded_ids
+
+
+def change_colors(image: Image, strength: float, random: np.random.Generator) -> Image:
+    """Random brightness, contrast, saturation and colour balance.
+
+    Args:
+        image: (H, W, 3) RGB.
+        strength: Factors are drawn from 1 - strength .. 1 + strength; the balance between channels
+            changes by a quarter of that.
+        random: All randomness comes from here.
+    """
+    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
+    balance = random.uniform(1 - strength / 4, 1 + strength / 4, 3)
+    # All four are affine in the pixel, so they are one 3x4 matrix.
+    gray = np.full((3, 3), 1.0) * np.array([0.299, 0.587, 0.114])
+    matrix = saturation * np.eye(3) + (1 - saturation) * gray
+    matrix = np.diag(balance) @ matrix * (brightness * contrast)
+    mean = float(image[::4, ::4].mean()) * brightness * (1 - contrast)
+    return cv2.transform(image, np.hstack([matrix, np.full((3, 1), mean)]))
