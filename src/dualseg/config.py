@@ -124,8 +124,8 @@ class DsrlSettings(Section):
 class DataSettings(Section):
     """Where images and labels are, and how a training crop is cut.
 
-    Sizes are (height, width) of the image and label at full resolution; the network's input is the crop times
-    `input_scale`.
+    Sizes are (height, width) of the image and label at full resolution; the network's input is the
+    crop times `input_scale`.
     """
 
     name: str = "folder"
@@ -165,7 +165,7 @@ class DataSettings(Section):
 
 
 class TrainingSettings(Section):
-    """How long, how fast, in which precision, and what is kept. Exactly one of the two lengths is given."""
+    """How long, how fast, in which precision, and what is kept. One of the two lengths is given."""
 
     max_steps: int | None = Field(None, ge=1)
     max_epochs: int | None = Field(None, ge=1)
@@ -224,8 +224,8 @@ class Recipe(Section):
             raise ValueError("training: give exactly one of max_steps and max_epochs")
         if self.dsrl.enabled and self.data.input_scale != 0.5:
             raise ValueError(
-                f"data.input_scale is {self.data.input_scale}; a DSRL network answers at twice its input, "
-                "so use input_scale: 0.5"
+                f"data.input_scale is {self.data.input_scale}; a DSRL network answers at twice "
+                "its input, so use input_scale: 0.5"
             )
         if self.dsrl.enabled and self.data.label_size != "full":
             raise ValueError("data.label_size: input is for networks without DSRL; use full")
@@ -247,10 +247,12 @@ def load_recipe(
     Args:
         source: A YAML file, the name of a packaged recipe, or None for the defaults.
         overrides: `dotted.key=value` texts; the value is YAML. They win over the file.
-        defaults: Nested values that the file and the overrides win over. Without any length it is 50 epochs.
+        defaults: Nested values that the file and the overrides win over. Without any length it is
+            50 epochs.
 
     Raises:
-        InputError: The file is missing or is no plain YAML, or the recipe has faults; all are listed.
+        InputError: The file is missing or is no plain YAML, or the recipe has faults; all are
+            listed.
     """
     settings = _lay({"training": {"max_epochs": 50}}, dict(defaults or {}))
     settings = _lay(settings, read_yaml(_find(source)) if source else {})
@@ -260,7 +262,7 @@ def load_recipe(
 
 
 def check_recipe(settings: Mapping[str, Any], *, origin: str) -> Recipe:
-    """Turns nested plain values into a `Recipe`, or raises one InputError that lists every fault."""
+    """Turns nested plain values into a `Recipe`, or raises one InputError with every fault."""
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
@@ -341,7 +343,7 @@ def parse_yaml(text: str, *, origin: str) -> Any:
         InputError: The text is no YAML, or it holds an alias, a tag or a key that stands twice.
     """
     try:
-        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a safe loader's subclass)
+        return yaml.load(text, Loader=_PlainLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{origin} is not plain YAML: {reason}") from None
@@ -361,7 +363,7 @@ def _find(source: str | Path) -> Path:
 
 
 def _lay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`_merge`, where a length given in steps replaces one given in epochs, and the other way round."""
+    """`_merge`, where a length in steps replaces one in epochs, and the other way round."""
     lengths = ("max_steps", "max_epochs")
     training, given = base.get("training"), over.get("training")
     if (

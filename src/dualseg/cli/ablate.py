@@ -38,7 +38,5 @@ def ablate(
         print_json(table)
     else:
         print_rows(table)
-        say(
-            "protocol: whole images, native resolution, last checkpoint (EMA), nothing chosen on val"
-        )
+        say("protocol: whole images, native resolution, last checkpoint, nothing chosen on val")
         print(table["report"])

@@ -109,8 +109,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             free = shutil.disk_usage(path.parent).free
             raise DiskFullError(
-                f"no space left to write {path} ({free:,} bytes free); what stood there before is intact. "
-                "Free some space or choose another folder"
+                f"no space left to write {path} ({free:,} bytes free); what stood there before is "
+                "intact. Free some space or choose another folder"
             ) from error
         if isinstance(
             error, (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError)

@@ -1,8 +1,8 @@
 """Feature affinity: do two maps call the same positions alike?
 
-For a map F the affinity of positions i and j is S_ij = <F_i, F_j> / (|F_i| |F_j|). The loss is the mean
-over all pairs of |S_ij(seg) - S_ij(sr)|. It needs N^2 numbers for N positions, so L1 is summed tile by
-tile, its gradient on the way, and L2 uses the Gram identity and never forms them.
+For a map F the affinity of positions i and j is S_ij = <F_i, F_j> / (|F_i| |F_j|). The loss is the
+mean over all pairs of |S_ij(seg) - S_ij(sr)|. It needs N^2 numbers for N positions, so L1 is summed
+tile by tile, its gradient on the way, and L2 uses the Gram identity and never forms them.
 
 Source: Wang et al. 2020, section 3.2.
 """
@@ -36,10 +36,10 @@ def feature_affinity_loss(
         features_sr: (B, D, h, w) image side; its own number of channels.
         distance: "l1" (the paper's) or "l2": absolute or squared difference.
         normalization: "l2": each position's vector (the paper's); "none" (Dootmaan's port);
-            "spectral": each channel's (h, w) matrix by its largest singular value, columns compared in
-            place of positions (sanje2v's port).
-        pairing: "like": entry ij with entry ij; "all": every entry of one matrix with every entry of the
-            other (sanje2v's port).
+            "spectral": each channel's (h, w) matrix by its largest singular value, columns compared
+            in place of positions (sanje2v's port).
+        pairing: "like": entry ij with entry ij; "all": every entry of one matrix with every entry
+            of the other (sanje2v's port).
 
     Returns:
         A scalar in fp32, whatever autocast says.
@@ -52,8 +52,8 @@ def feature_affinity_loss(
         or features_seg.shape[2:] != features_sr.shape[2:]
     ):
         raise ValueError(
-            f"feature maps {tuple(features_seg.shape)} and {tuple(features_sr.shape)} must agree in batch, "
-            "height and width"
+            f"feature maps {tuple(features_seg.shape)} and {tuple(features_sr.shape)} must agree in "
+            "batch, height and width"
         )
     with torch.autocast(features_seg.device.type, enabled=False):
         seg = _vectors(features_seg.float(), normalization)
@@ -124,7 +124,7 @@ def _squared_distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _all_pairs(first: Tensor, second: Tensor, distance: Distance) -> Tensor:
-    """mean over p, q of |S_p - T_q| or its square, S and T the entries of the two affinity matrices."""
+    """mean over p, q of |S_p - T_q| or its square, S and T being entries of the two affinities."""
     losses = []
     for a, b in zip(first, second, strict=True):
         entries_a, entries_b = (a.T @ a).flatten(), (b.T @ b).flatten()

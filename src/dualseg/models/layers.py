@@ -52,8 +52,8 @@ def separable_conv_bn_relu(
 class PooledBatchNorm2d(nn.BatchNorm2d):
     """Batch norm for globally pooled features, where a batch of one leaves one value a channel.
 
-    One value has no variance, and plain batch norm refuses to train on it. Then this layer uses its running
-    statistics and leaves them as they are. With two images or more it is plain batch norm.
+    One value has no variance, and plain batch norm refuses to train on it. Then this layer uses its
+    running statistics and leaves them as they are. With two images or more it is plain batch norm.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -138,12 +138,13 @@ class ASPP(nn.Module):
 
 
 def default_atrous_rates(output_stride: int) -> tuple[int, int, int]:
-    """The papers' 6, 12, 18 at output stride 16, scaled so that they see the same stretch of the image."""
+    """The papers' 6, 12, 18 at output stride 16, scaled to see the same stretch of the image."""
     return {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}[output_stride]
 
 
 def initialize(module: nn.Module) -> None:
-    """Kaiming-normal (fan-out) convolutions, batch norm at one and zero; for everything but backbones.
+    """Kaiming-normal (fan-out) convolutions, batch norm at one and zero; for everything but
+    backbones.
 
     Source: He et al. 2015, arXiv:1502.01852.
     """

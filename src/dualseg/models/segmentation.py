@@ -40,7 +40,7 @@ class Classifier(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """A head with a classifier of its own on an intermediate feature; it exists for training only."""
+    """A head with a classifier of its own on an intermediate feature, for training only."""
 
     def __init__(self, head: nn.Module, classifier: Classifier):
         super().__init__()
@@ -61,7 +61,8 @@ class SegmentationModel(nn.Module):
         auxiliary_heads: Extra heads whose logits are returned in training mode.
         architecture: The arguments of `create_model` that build this network again.
 
-    Shape: images (B, 3, H, W) float -> logits (B, K, H, W), or (B, K, 2H, 2W) with a DSRL label decoder.
+    Shape: images (B, 3, H, W) float -> logits (B, K, H, W), or (B, K, 2H, 2W) with a DSRL label
+        decoder.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class SegmentationModel(nn.Module):
         return tuple(head(features, input_size) for head in self.auxiliary_heads)
 
     def prune(self) -> "SegmentationModel":
-        """The same network without its auxiliary heads. Weights are shared, logits bit-identical."""
+        """The same network without its auxiliary heads: same weights, bit-identical logits."""
         pruned = SegmentationModel(
             self.backbone,
             self.head,

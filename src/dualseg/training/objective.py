@@ -54,8 +54,8 @@ class Objective:
         warmup_steps: Both of these grow linearly from zero over so many steps.
         mean: Channel means, to undo the normalisation when `image_target` is "unit".
         std: Channel standard deviations, likewise.
-        image_target: "normalized": the normalised image; "unit": values in 0..1, which makes the squared
-            error about 20 times smaller with ImageNet's deviations.
+        image_target: "normalized": the normalised image; "unit": values in 0..1, which makes the
+            squared error about 20 times smaller with ImageNet's deviations.
         distance, normalization, pairing: See `feature_affinity_loss`.
         sum_over_batch: Multiply the affinity by the number of images, as one public port does.
     """
@@ -76,7 +76,7 @@ class Objective:
     def __call__(
         self, output: SegmentationOutput, batch: TrainingBatch, step: int
     ) -> dict[str, Tensor]:
-        """Weighted scalars by name: cross_entropy, and auxiliary, image, affinity where they apply."""
+        """Weighted scalars by name: cross_entropy; auxiliary, image, affinity where they apply."""
         losses = {"cross_entropy": self._labels(output.logits, batch)}
         if output.auxiliary_logits:
             auxiliary = torch.stack([self._labels(a, batch) for a in output.auxiliary_logits])

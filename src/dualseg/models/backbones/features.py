@@ -23,7 +23,7 @@ def index_of_stride(feature_info: Sequence[FeatureInfo], stride: int, *, wanted_
     if not found:
         strides = ", ".join(str(info.stride) for info in feature_info)
         raise InputError(
-            f"{wanted_by} needs a feature at stride {stride}; this backbone gives strides {strides}. "
-            "Choose another backbone or head"
+            f"{wanted_by} needs a feature at stride {stride}; this backbone gives strides "
+            f"{strides}. Choose another backbone or head"
         )
     return found[-1]

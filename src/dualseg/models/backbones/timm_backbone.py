@@ -84,7 +84,7 @@ def list_backbones() -> list[str]:
 
 def _build(name: str, stem: str | None, *, download: bool) -> nn.Module:
     timm_name = ALIASES.get(name, name)
-    # timm starts the last batch norm of each block at zero; then most filters get no gradient at first.
+    # timm starts the last batch norm of each block at zero; most filters then get no gradient.
     extra: dict[str, Any] = {"zero_init_last": False} if name in RESNETS else {}
     if stem is not None and name not in RESNETS:
         raise InputError(f"stem is for {', '.join(RESNETS)}; {name} has its own, leave it out")
@@ -106,8 +106,9 @@ def _build(name: str, stem: str | None, *, download: bool) -> nn.Module:
     except (RuntimeError, OSError, ValueError, AttributeError, KeyError) as error:
         if download:
             raise InputError(
-                f"the pretrained weights of {name} cannot be had ({_first_line(error)}). Without a network give "
-                "model.pretrained the path of a timm .safetensors file, or false to start from scratch"
+                f"the pretrained weights of {name} cannot be had ({_first_line(error)}). Without a "
+                "network give model.pretrained the path of a timm .safetensors file, or false to "
+                "start from scratch"
             ) from error
         raise InputError(f"timm model {name} gives no features ({_first_line(error)})") from error
 
@@ -117,7 +118,8 @@ def _check_convolutional(body: nn.Module, name: str) -> None:
         features = body(torch.zeros(1, 3, 64, 96))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{name} does not take images of any size ({_first_line(error)}); use a convolutional backbone"
+            f"{name} does not take images of any size ({_first_line(error)}); use a "
+            "convolutional backbone"
         ) from error
     if any(f.ndim != 4 or f.shape[-1] * 2 != f.shape[-2] * 3 for f in features):
         raise InputError(

@@ -19,8 +19,8 @@ class FeatureTransform(nn.Module):
     """Feature transform module: 1x1 convolution, batch norm, ReLU on the label side.
 
     Both sides are average-pooled to 1/`subsampling` of the output's size, for memory. A 1x1
-    convolution and average pooling commute, so pooling first changes only where the ReLU stands, and saves
-    a full-size map.
+    convolution and average pooling commute, so pooling first changes only where the ReLU stands,
+    and saves a full-size map.
 
     Args:
         seg_channels: Channels of the label-side features.
@@ -29,7 +29,8 @@ class FeatureTransform(nn.Module):
         sides: "seg" (the paper: label side only, to the image side's channels), or "both" (as
             sanje2v's port: both sides to one channel).
 
-    Shape: (B, C_seg, ...), (B, C_sr, ...) -> two (B, C, ceil(2H / subsampling), ceil(2W / subsampling))
+    Shape: (B, C_seg, ...), (B, C_sr, ...) -> two (B, C, ceil(2H / subsampling), ceil(2W /
+        subsampling))
 
     Source: Wang et al. 2020, section 3.2.
     """

@@ -10,7 +10,7 @@ from dualseg.core.errors import InputError, nearest
 from dualseg.core.facts import ModelFacts
 from dualseg.core.outputs import SegmentationOutput
 from dualseg.models.dsrl.feature_transform import FeatureTransform
-from dualseg.models.dsrl.sisr_decoder import SisrKind, SISRDecoder
+from dualseg.models.dsrl.sisr_decoder import SISRDecoder, SisrKind
 from dualseg.models.dsrl.sssr_decoder import SssrKind
 from dualseg.models.dsrl.upsampling import double_size
 from dualseg.models.segmentation import SegmentationModel
@@ -24,8 +24,8 @@ class DsrlOptions:
         stage: 1: SSSR; 2: and SISR; 3: and FTM, for the feature affinity.
         sssr: Kind of label decoder.
         sisr: Kind of image decoder.
-        affinity_features: Compare the last maps before each prediction layer (the paper, as its first author
-            says), or the final outputs (both public ports).
+        affinity_features: Compare the last maps before each prediction layer (the paper, as its
+            first author says), or the final outputs (both public ports).
         affinity_subsampling: Output size divided by the size of the compared maps.
         ftm: Transform the label side (the paper) or both (sanje2v).
         frozen: Parts that are never updated, to reproduce the public port that forgot them.
@@ -74,7 +74,8 @@ class DsrlModel(nn.Module):
         options: How it was built.
         architecture: The arguments of `create_model` that build this network again.
 
-    Shape: images (B, 3, H, W) -> logits (B, K, 2H, 2W); in training mode also image_sr (B, 3, 2H, 2W) and
+    Shape: images (B, 3, H, W) -> logits (B, K, 2H, 2W); in training mode also image_sr (B, 3, 2H,
+        2W) and
     two feature maps of one shape.
 
     Source: Wang et al. 2020, figure 2.
@@ -120,7 +121,7 @@ class DsrlModel(nn.Module):
         return output._replace(features_seg=seg, features_sr=sr)
 
     def prune(self) -> SegmentationModel:
-        """The host with its SSSR decoder: an ordinary network, weights shared, logits bit-identical."""
+        """The host with its SSSR decoder: an ordinary network, same weights, bit-identical logits."""
         pruned = self.host.prune()
         options = {**self.options.to_dict(), "inference_only": True}
         pruned.architecture = {**self.architecture, "auxiliary": False, "dsrl": options}

@@ -1,6 +1,7 @@
 """SISR: from the shared features to the image at twice the input's size. Training only."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -36,7 +37,8 @@ class SISRDecoder(nn.Module):
 
     Shape: features -> image (B, 3, 2H, 2W), features before the prediction layer
 
-    Source: Wang et al. 2020, section 3.1; sub-pixel convolution: Shi et al. 2016, arXiv:1609.05158. Differs
+    Source: Wang et al. 2020, section 3.1; sub-pixel convolution: Shi et al. 2016, arXiv:1609.05158.
+        Differs
     from the latter: batch norm and ReLU in place of tanh, so that both sides of the feature
     affinity are non-negative.
     """
@@ -103,7 +105,7 @@ def _residual(in_channels: int, stride: int) -> Parts:
     steps = (2 * stride).bit_length() - 1
     channels = [64] + [max(16, 64 >> step) for step in range(steps)]
     blocks: list[nn.Module] = []
-    for a, b in zip(channels, channels[1:], strict=False):
+    for a, b in pairwise(channels):
         blocks += [nn.ConvTranspose2d(a, a, 2, stride=2), ResidualBlock(a, b)]
     return refine, nn.Sequential(*blocks, nn.Conv2d(channels[-1], 3, 1)), 64
 

@@ -1,5 +1,6 @@
 """SSSR: from the host's last map to labels at exactly twice the input's size."""
 
+from itertools import pairwise
 from typing import Literal
 
 import torch.nn.functional as F
@@ -18,19 +19,20 @@ WIDTHS = (64, 32, 16)  # channels after each learned doubling: stride 4 -> 2 -> 
 class SSSRDecoder(nn.Module):
     """Learned upsampling of the host's features to (2H, 2W), the classifier last.
 
-    For odd input sizes the result is still exactly twice as large: maps are enlarged by exact powers
+    For odd input sizes the result is still exactly twice as large: maps are enlarged by exact
+        powers
     of two and cropped at the bottom and on the right (see `crop_to`).
 
     Args:
         in_channels: Channels of the host's last map.
         in_stride: Its stride.
         num_classes: Classes predicted, the ignored one not counted.
-        kind: "deconvolution" (default): three times [transposed 4x4, batch norm, ReLU] of 64, 32, 16
-            channels, then a 1x1 classifier; "pixel_shuffle": one sub-pixel convolution;
+        kind: "deconvolution" (default): three times [transposed 4x4, batch norm, ReLU] of 64, 32,
+            16 channels, then a 1x1 classifier; "pixel_shuffle": one sub-pixel convolution;
             "bilinear": a classifier and bilinear resizing, nothing learned (as Dootmaan's port);
-            "official": classifier first, then two [transposed 3x3, batch norm, PReLU] on the classes
-            (as the authors' ESPNetv2 release); "sanje2v": classifier, bilinear x2, two transposed 2x2
-            with ReLU on the logits (as sanje2v's port).
+            "official": classifier first, then two [transposed 3x3, batch norm, PReLU] on the
+            classes (as the authors' ESPNetv2 release); "sanje2v": classifier, bilinear x2, two
+            transposed 2x2 with ReLU on the logits (as sanje2v's port).
         dropout: Before the classifier.
 
     Shape: (B, in_channels, h, w) -> logits (B, K, 2H, 2W), features before the prediction layer
@@ -88,7 +90,7 @@ Parts = tuple[nn.Module, nn.Module, int]  # upsampling of features, prediction, 
 def _deconvolution(in_channels: int, stride: int, num_classes: int) -> Parts:
     steps = (2 * stride).bit_length() - 1
     channels = [in_channels, *WIDTHS[-steps:]]
-    blocks = [deconv_bn_relu(a, b) for a, b in zip(channels, channels[1:], strict=False)]
+    blocks = [deconv_bn_relu(a, b) for a, b in pairwise(channels)]
     return nn.Sequential(*blocks), nn.Conv2d(channels[-1], num_classes, 1), channels[-1]
 
 

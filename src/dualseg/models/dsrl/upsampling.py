@@ -27,8 +27,8 @@ def double_size(size: Size) -> Size:
 def crop_to(maps: Tensor, size: Size) -> Tensor:
     """The top left (B, C, *size) part.
 
-    Strided convolutions round sizes up, so an exact upsampling of an odd-sized input comes out a few
-    rows and columns too large at the bottom and on the right. Cropping there keeps every other
+    Strided convolutions round sizes up, so an exact upsampling of an odd-sized input comes out a
+    few rows and columns too large at the bottom and on the right. Cropping there keeps every other
     pixel where it belongs; resizing would shift them all.
     """
     if tuple(maps.shape[-2:]) == tuple(size):

@@ -13,11 +13,13 @@ class DeepLabV3Head(nn.Module):
 
     Args:
         feature_info: Channels and strides of the features it is given.
-        atrous_rates: Dilation of each 3x3 branch, in feature pixels; (12, 24, 36) suits output stride 8.
+        atrous_rates: Dilation of each 3x3 branch, in feature pixels; (12, 24, 36) suits output
+            stride 8.
 
     Shape: features[-1] (B, C, H/s, W/s) -> (B, 256, H/s, W/s).  s: output stride
 
-    Source: Chen et al. 2017, arXiv:1706.05587, section 3.3; dropout 0.5 after the projection and a 3x3
+    Source: Chen et al. 2017, arXiv:1706.05587, section 3.3; dropout 0.5 after the projection and a
+        3x3
     fusion, as torchvision.
     """
 

@@ -17,14 +17,16 @@ VARIANTS: tuple[Variant, ...] = ("separable", "standard", "single")
 
 
 class DeepLabV3PlusHead(nn.Module):
-    """ASPP on the deepest feature, upsampled to stride 4, joined with the low-level feature, refined.
+    """ASPP on the deepest feature, upsampled to stride 4, joined with the low-level feature,
+    refined.
 
     Args:
         feature_info: Channels and strides of the features; one must have stride 4.
         atrous_rates: Dilation of each 3x3 ASPP branch, in feature pixels.
-        variant: "separable": depthwise separable ASPP branches and two separable 3x3 in the decoder, the
-            paper's own choice (its section 4.3); "standard": full convolutions, two 3x3 with dropout 0.5
-            and 0.1 (jfzhang's port); "single": full convolutions, one 3x3 (VainF's port).
+        variant: "separable": depthwise separable ASPP branches and two separable 3x3 in the
+            decoder, the paper's own choice (its section 4.3); "standard": full convolutions, two
+            3x3 with dropout 0.5 and 0.1 (jfzhang's port); "single": full convolutions, one 3x3
+            (VainF's port).
 
     Shape: features -> (B, 256, ceil(H/4), ceil(W/4))
 

@@ -9,7 +9,8 @@ from dualseg.models.layers import conv_bn_relu
 
 
 class FCNHead(nn.Module):
-    """3x3 convolution to a quarter of the channels, batch norm, ReLU; dropout 0.1 before the classifier.
+    """3x3 convolution to a quarter of the channels, batch norm, ReLU; dropout 0.1 before the
+    classifier.
 
     Args:
         feature_info: Channels and strides of the features it is given.

@@ -1,4 +1,4 @@
-"""What every head offers, so that a classifier or a DSRL decoder can be put on top of any of them."""
+"""What every head offers, so that a classifier or a DSRL decoder fits on top of any of them."""
 
 from collections.abc import Sequence
 from typing import Protocol
