@@ -1,0 +1,1 @@
+"""Scores and speed of a network on a data set, and the pictures its report needs."""

@@ -1,0 +1,1 @@
+"""From images to label maps: logits functions, the predictor, folders of files."""

@@ -1,0 +1,68 @@
+"""Ways to get logits for whole images. A strategy is a function of images and can wrap another."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dualseg.core.errors import InputError
+from dualseg.core.facts import ModelFacts
+from dualseg.core.geometry import normalize_images, resize_logits, shrink_images
+
+LogitsFunction = Callable[[Tensor], Tensor]
+"""uint8 images (B, 3, H, W) RGB -> float32 logits (B, K, H, W), on the device of the network."""
+
+Precision = Literal["fp32", "bf16"]
+
+
+def whole(model: nn.Module, facts: ModelFacts, *, precision: Precision = "fp32") -> LogitsFunction:
+    """The plain strategy: the whole image at once.
+
+    Images are normalised, shrunk by `facts.input_scale` and given to the network; its logits are
+    resized to the images' own size. The network runs where it is and in the mode it is in.
+
+    Args:
+        model: Returns a `SegmentationOutput`; in evaluation mode unless you want dropout.
+        facts: Mean, standard deviation and input scale.
+        precision: "bf16" runs the network under autocast; resizing stays in fp32.
+
+    Raises:
+        InputError: Unknown precision.
+    """
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"precision {precision!r} is unknown; allowed are fp32 and bf16")
+    device = device_of(model)
+
+    def logits(images: Tensor) -> Tensor:
+        size = (images.shape[-2], images.shape[-1])
+        with torch.inference_mode():
+            inputs = normalize_images(images.to(device), facts.mean, facts.std)
+            inputs = shrink_images(inputs, facts.input_scale)
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                output = model(inputs)
+            return resize_logits(output.logits.float(), size)
+
+    return logits
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the network's first parameter is; the CPU for one without parameters."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def find_facts(model: nn.Module, facts: ModelFacts | None) -> ModelFacts:
+    """The facts given, or those the network carries.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = facts or getattr(model, "facts", None)
+    if found is None:
+        raise InputError(
+            "the network does not say how its input is prepared: give facts=ModelFacts(...), or "
+            "take a network "
+            "from dualseg.load_model, which sets model.facts"
+        )
+    return found

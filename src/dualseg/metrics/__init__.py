@@ -1,0 +1,1 @@
+"""Scores of predicted label maps, always from one confusion matrix over the whole data set."""

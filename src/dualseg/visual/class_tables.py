@@ -1,0 +1,132 @@
+"""Scores by class as HTML tables."""
+
+from collections.abc import Iterable
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualseg.visual.page import swatch
+from dualseg.visual.pictures import embed_alpha
+from dualseg.visual.run_files import StoredEvaluation
+
+MAX_NUMBERED_CLASSES = 20
+NUM_MISTAKES = 8
+
+
+def class_table(evaluation: StoredEvaluation) -> str:
+    """One row a class: name, share of the labelled pixels, IoU as a bar and as a number."""
+    total = sum(evaluation.pixels_per_class)
+    rows = "".join(
+        f'<tr><th scope="row">{class_label(name, color)}</th>'
+        f'<td class="number">{_share(pixels, total)}</td><td class="wide">{_bar(iou)}</td>'
+        f'<td class="number">{score_text(iou)}</td></tr>'
+        for name, color, pixels, iou in zip(
+            evaluation.labels.class_names,
+            evaluation.labels.palette,
+            evaluation.pixels_per_class,
+            evaluation.iou_per_class,
+            strict=True,
+        )
+    )
+    return (
+        '<table><thead><tr><th scope="col">Class</th><th scope="col" class="number">Pixels</th>'
+        '<th scope="col" class="wide">IoU</th><th></th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def confusion_table(evaluation: StoredEvaluation) -> str:
+    """Row-normalised confusion: a table of percentages for few classes, a picture for many."""
+    shares = row_shares(evaluation.confusion)
+    if len(shares) > MAX_NUMBERED_CLASSES:
+        source = embed_alpha(np.nan_to_num(shares))
+        name = "Confusion matrix: rows truth, columns predictions"
+        return f'<img class="heat" src="{source}" alt="{name}">'
+    names = [escape(name) for name in evaluation.labels.class_names]
+    head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th>{"".join(_cell(share) for share in row)}</tr>'
+        for name, row in zip(names, shares, strict=True)
+    )
+    return (
+        f'<table class="confusion"><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def mistake_table(evaluation: StoredEvaluation) -> str:
+    """The pairs that cost most pixels, with the share of the true class that is lost."""
+    names = evaluation.labels.class_names
+    rows = "".join(
+        f"<tr><td>{escape(names[true])} <span class='muted'>taken for</span> "
+        f"{escape(names[claimed])}</td>"
+        f'<td class="number">{share:.1%}</td></tr>'
+        for true, claimed, share in worst_mistakes(evaluation.confusion)
+    )
+    if not rows:
+        return "<p>None: every pixel is right.</p>"
+    return (
+        '<table><thead><tr><th scope="col">By number of pixels</th><th scope="col" '
+        'class="number">of its pixels</th></tr>'
+        f"</thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def worst_mistakes(
+    confusion: NDArray[np.int64], count: int = NUM_MISTAKES
+) -> list[tuple[int, int, float]]:
+    """(true class, predicted class, share of the true class), most pixels first."""
+    wrong = confusion * (1 - np.eye(len(confusion), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    pairs = [divmod(int(place), len(confusion)) for place in order]
+    truth = confusion.sum(axis=1)
+    return [(i, j, float(wrong[i, j] / truth[i])) for i, j in pairs if wrong[i, j] > 0]
+
+
+def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(K, K): each row divided by its sum; NaN in the row of a class without pixels."""
+    truth = confusion.sum(axis=1, keepdims=True)
+    return np.divide(
+        confusion, truth, out=np.full(confusion.shape, np.nan, dtype=np.float64), where=truth > 0
+    )
+
+
+def score_text(score: float | None) -> str:
+    """A score with three decimals, a dash where there is none."""
+    return "–" if score is None else f"{score:.3f}"
+
+
+def class_label(name: str, color: tuple[int, int, int]) -> str:
+    """A class's name with its colour."""
+    return f'<span class="label">{swatch(color)}{escape(name)}</span>'
+
+
+def head_row(cells: Iterable[str]) -> str:
+    """A table head; the first column holds names, the others numbers."""
+    first, *others = (escape(cell) for cell in cells)
+    numbers = "".join(f'<th scope="col" class="number">{cell}</th>' for cell in others)
+    return f'<thead><tr><th scope="col">{first}</th>{numbers}</tr></thead>'
+
+
+def _share(pixels: int, total: int) -> str:
+    if pixels == 0:
+        return "0"
+    share = pixels / total
+    return "&lt; 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+
+
+def _bar(score: float | None) -> str:
+    return f'<div class="bar"><span style="width:{100 * (score or 0):.1f}%"></span></div>'
+
+
+def _cell(share: float) -> str:
+    if np.isnan(share):
+        return '<td class="muted">–</td>'
+    strength = round(100 * share)
+    ink = ";color:var(--card)" if strength > 55 else ""
+    text = strength if strength else ""
+    return (
+        f'<td style="background:color-mix(in srgb,var(--accent) {strength}%,var(--sunken)){ink}">'
+        f"{text}</td>"
+    )

@@ -1,0 +1,150 @@
+"""Reads what a report is made from: the files of a run folder. Each may be missing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dualseg.checkpoints.json_files import read_json
+from dualseg.core.errors import InputError
+from dualseg.core.facts import ModelFacts
+from dualseg.core.labels import LabelSpec
+
+EVALUATION_FOLDER = "evaluation"
+EVALUATION_FILE = "evaluation.json"
+GALLERY_FOLDER = "gallery"
+
+
+@dataclass(frozen=True)
+class GalleryImage:
+    """One image a run keeps for its report.
+
+    Args:
+        name: As the data set calls it.
+        roles: Out of "best", "worst", "sample".
+        miou: Over the classes in its ground truth.
+        folder: Where its files are.
+        files: "input", "truth", "prediction" -> file name.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    miou: float | None
+    folder: Path
+    files: Mapping[str, str]
+
+    def read(self, part: str) -> NDArray[np.uint8]:
+        """ "input": (h, w, 3) RGB as the network saw it; "truth", "prediction": (H, W) class ids.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        path = self.folder / Path(self.files[part]).name
+        try:
+            with Image.open(path, formats=("PNG",)) as image:
+                return np.asarray(image.convert("RGB") if part == "input" else image)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise InputError(f"cannot read {path}: {error}; evaluate the run again") from None
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """`evaluation.json`.
+
+    Args:
+        scores: The object of `dualseg evaluate --json`.
+        labels: Classes scored.
+        confusion: (K, K) counts, rows truth.
+        pixels_per_class: Ground-truth pixels.
+        split: Of the data set.
+        parameters: Of the network without its training branches.
+        seconds: The evaluation took.
+        gallery: Images kept, best first, then worst.
+    """
+
+    scores: Mapping[str, Any]
+    labels: LabelSpec
+    confusion: NDArray[np.int64]
+    pixels_per_class: tuple[int, ...]
+    split: str
+    parameters: int
+    seconds: float
+    gallery: tuple[GalleryImage, ...]
+
+    @property
+    def iou_per_class(self) -> tuple[float | None, ...]:
+        """In the order of the classes."""
+        return tuple(self.scores["iou_per_class"][name] for name in self.labels.class_names)
+
+
+def read_evaluation(run_folder: Path) -> StoredEvaluation | None:
+    """The evaluation a run keeps; None where it has none yet.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    folder = run_folder / EVALUATION_FOLDER
+    path = folder / EVALUATION_FILE
+    if not path.is_file():
+        return None
+    plain = read_json(path)
+    try:
+        return StoredEvaluation(
+            scores=plain,
+            labels=LabelSpec.from_dict(plain),
+            confusion=np.array(plain["confusion"], dtype=np.int64),
+            pixels_per_class=tuple(plain["pixels_per_class"]),
+            split=str(plain["split"]),
+            parameters=int(plain["parameters"]),
+            seconds=float(plain["seconds"]),
+            gallery=tuple(_gallery_image(folder, item) for item in plain["gallery"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error!r}); evaluate the run again") from None
+
+
+def read_facts(run_folder: Path) -> ModelFacts | None:
+    """The facts of the best checkpoint, or the last one; None where there is none yet."""
+    for kind in ("best", "last"):
+        path = run_folder / "checkpoints" / kind / "model.json"
+        if path.is_file():
+            return ModelFacts.from_dict(read_json(path))
+    return None
+
+
+def read_history(run_folder: Path, split: str) -> list[dict[str, Any]]:
+    """Lines of `metrics.jsonl` of one split by step; of two lines for one step the later counts.
+
+    Lines that are not whole, as a killed process leaves them, are passed over.
+    """
+    path = run_folder / "metrics.jsonl"
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    by_step: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            if entry["split"] == split:
+                by_step[int(entry["step"])] = entry
+        except (ValueError, TypeError, KeyError):
+            continue
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def points_of(entries: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    """(step, value) of every entry that has the value; null stands for NaN and is left out."""
+    return [(entry["step"], entry[key]) for entry in entries if entry.get(key) is not None]
+
+
+def _gallery_image(folder: Path, item: Mapping[str, Any]) -> GalleryImage:
+    return GalleryImage(
+        name=str(item["name"]),
+        roles=tuple(item["roles"]),
+        miou=item["miou"],
+        folder=folder / GALLERY_FOLDER,
+        files={part: str(item[part]) for part in ("input", "truth", "prediction")},
+    )

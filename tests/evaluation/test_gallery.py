@@ -1,0 +1,118 @@
+"""What a run keeps for its report, and that the report is made from it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_fakes import Threshold, TinyDataset
+from PIL import Image
+
+from dualseg.core.errors import InputError
+from dualseg.evaluation.evaluate import evaluate
+from dualseg.evaluation.gallery import choose_images, collect_gallery
+from dualseg.visual.report import write_report
+from dualseg.visual.run_files import read_evaluation
+
+
+def worse_and_worse(count: int) -> TinyDataset:
+    """In image i the first i of 8 rows are wrong."""
+    target = np.zeros((8, 12))
+    target[:, 6:] = 1
+    drawn = []
+    for index in range(count):
+        image = target.copy()
+        image[:index] = 1 - image[:index]
+        drawn.append(image)
+    return TinyDataset([target] * count, drawn)
+
+
+def collect(run: Path, num_images: int = 6, *, count: int = 4) -> Path:
+    run.mkdir(exist_ok=True)
+    model, dataset = Threshold(), worse_and_worse(num_images)
+    return collect_gallery(run, model, dataset, evaluate(model, dataset), count=count)
+
+
+def test_best_and_worst_images_are_chosen_in_order() -> None:
+    chosen = choose_images([0.5, 0.9, None, 0.1, 0.7], 2)
+    assert [index for index, roles in chosen.items() if "best" in roles] == [1, 4]
+    assert [index for index, roles in chosen.items() if "worst" in roles] == [3, 0]
+
+
+def test_no_image_is_both_best_and_worst() -> None:
+    assert choose_images([0.2, 0.8, 0.5], 4) == {
+        1: ["best", "sample"],
+        2: ["best", "sample"],
+        0: ["worst", "sample"],
+    }
+
+
+def test_samples_do_not_depend_on_the_scores() -> None:
+    def samples(mious: list[float]) -> list[int]:
+        chosen = choose_images(mious, 3)
+        return sorted(index for index, roles in chosen.items() if "sample" in roles)
+
+    ascending = [index / 100 for index in range(100)]
+    assert samples(ascending) == samples(ascending[::-1])
+    assert len(samples(ascending)) == 12
+    assert samples(ascending)[0] == 0
+    assert samples(ascending)[-1] == 99
+
+
+def test_data_set_without_scores_still_has_samples() -> None:
+    assert choose_images([None, None], 2) == {0: ["sample"], 1: ["sample"]}
+
+
+def test_numbers_and_pictures_can_be_read_back(tmp_path: Path) -> None:
+    collect(tmp_path / "run")
+    stored = read_evaluation(tmp_path / "run")
+    assert stored
+    assert stored.confusion.sum() == 6 * 8 * 12
+    assert stored.parameters == 3
+    assert stored.split == "val"
+    best = stored.gallery[0]
+    assert (best.name, best.miou) == ("image_0", 1.0)
+    truth, preds = best.read("truth"), best.read("prediction")
+    assert truth.shape == (8, 12)
+    assert np.array_equal(truth, preds)
+    assert best.read("input").shape == (8, 12, 3)
+
+
+def test_input_is_kept_as_the_network_sees_it(tmp_path: Path) -> None:
+    model, dataset = Threshold(factor=2, input_scale=0.5), worse_and_worse(1)
+    collect_gallery(tmp_path, model, dataset, evaluate(model, dataset))
+    with Image.open(tmp_path / "evaluation" / "gallery" / "000000_input.png") as picture:
+        assert picture.size == (6, 4)
+
+
+def test_older_evaluation_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = collect(tmp_path / "run", 6)
+    (folder / "gallery" / "stale.png").touch()
+    collect(tmp_path / "run", 2)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["evaluation"]
+    assert len(list((folder / "gallery").iterdir())) == 2 * 3
+    assert json.loads((folder / "evaluation.json").read_text())["num_images"] == 2
+
+
+def test_failure_leaves_the_older_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = collect(tmp_path / "run", 3)
+    before = (folder / "evaluation.json").read_text()
+
+    def fail(*_: object) -> None:
+        raise InputError("no space left")
+
+    monkeypatch.setattr("dualseg.evaluation.gallery.write_label_png", fail)
+    with pytest.raises(InputError, match="no space"):
+        collect(tmp_path / "run", 2)
+    assert (folder / "evaluation.json").read_text() == before
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["evaluation"]
+
+
+def test_report_is_made_from_what_was_kept(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 3\n")
+    collect(tmp_path, 6, count=2)
+    html = write_report(tmp_path).read_text(encoding="utf-8")
+    assert html.count('<article class="card shot"') == 4
+    assert html.index("image_0") < html.index("image_1") < html.index("image_5")

@@ -1,0 +1,65 @@
+"""Which files the user means."""
+
+from pathlib import Path
+
+import pytest
+
+from dualseg.core.errors import InputError
+from dualseg.inference.inputs import find_images
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """b.png, a.JPG, notes.txt, .hidden.png, sub/c.png, empty/, texts/d.txt."""
+    for name in ("b.png", "a.JPG", "notes.txt", ".hidden.png", "sub/c.png", "texts/d.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def test_folder_stands_for_the_images_in_it(folder: Path) -> None:
+    assert names(find_images([folder])) == ["a.JPG", "b.png"]
+
+
+def test_pattern_stands_for_the_images_it_matches(folder: Path) -> None:
+    assert names(find_images([f"{folder}/*"])) == ["a.JPG", "b.png"]
+    assert names(find_images([f"{folder}/**/*.png"])) == ["b.png", "c.png"]
+
+
+def test_order_is_kept_and_doubles_are_dropped(folder: Path) -> None:
+    found = find_images([folder / "sub" / "c.png", folder, folder / "b.png"])
+    assert names(found) == ["c.png", "a.JPG", "b.png"]
+
+
+def test_file_with_magic_signs_in_its_name(folder: Path) -> None:
+    (folder / "x[1].png").touch()
+    assert names(find_images([folder / "x[1].png"])) == ["x[1].png"]
+
+
+def test_every_wrong_input_is_listed(folder: Path) -> None:
+    wrong = ["absent.png", "notes.txt", "empty", "texts", "*.webp"]
+    with pytest.raises(InputError) as caught:
+        find_images([folder / "b.png", *(folder / name for name in wrong)])
+    problems = caught.value.problems
+    assert len(problems) == 5
+    assert "there is no file or folder" in problems[0]
+    assert "notes.txt is no image: suffix .txt; allowed are .bmp, .jpeg, .jpg" in problems[1]
+    assert "empty holds no image but no file at all" in problems[2]
+    assert "texts holds no image but 1 files with suffix .txt" in problems[3]
+    assert "*.webp holds no image" in problems[4]
+
+
+def test_two_files_of_one_name_would_overwrite_each_other(folder: Path) -> None:
+    (folder / "sub" / "b.jpg").touch()
+    with pytest.raises(InputError, match=r"b\.png and .*b\.jpg would both be written as b_labels"):
+        find_images([folder, folder / "sub"])
+
+
+def test_no_input_at_all() -> None:
+    with pytest.raises(InputError, match="no input given"):
+        find_images([])

@@ -1,0 +1,182 @@
+"""The report of a run is made from the run folder alone, whatever that holds so far."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualseg.core.errors import InputError
+from dualseg.visual.report import write_report
+
+MakeRun = Callable[..., Path]
+
+
+def html_of(run: Path) -> str:
+    return write_report(run).read_text(encoding="utf-8")
+
+
+class TagChecker(HTMLParser):
+    """Finds tags that are never closed, and everything a page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "input"):
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href") and not (value or "").startswith("data:"):
+                self.fetched.append(str(value))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def checked(html: str) -> TagChecker:
+    checker = TagChecker()
+    checker.feed(html)
+    assert checker.open == []
+    return checker
+
+
+def test_whole_report_shows_score_protocol_curves_classes_and_pictures(make_run: MakeRun) -> None:
+    html = html_of(make_run())
+    # Road 384 right, 192 claimed wrongly: 384/576; pole 576 of 768; "unseen" has no IoU.
+    assert f"{(384 / 576 + 576 / 768) / 2:.3f}" in html
+    assert "whole image, native resolution, network sees 0.5× size, one scale, no flip" in html
+    assert html.count('<svg class="chart"') == 3
+    assert html.count("<img") == 8  # best and worst image, four pictures each
+    assert "1.23 M in use" in html
+    assert "mIoU 0.500 at step 50" in html
+    assert "25.0%" in html  # of the pole pixels are taken for road
+
+
+def test_report_is_self_contained_and_well_formed(make_run: MakeRun) -> None:
+    html = html_of(make_run())
+    checker = checked(html)
+    assert checker.fetched == []
+    assert "script" not in checker.tags
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_class_without_pixels_is_named(make_run: MakeRun) -> None:
+    assert "No ground-truth pixel in this split: unseen." in html_of(make_run())
+
+
+def test_every_text_is_escaped(make_run: MakeRun) -> None:
+    evil = "<script>alert(1)</script>"
+    run = make_run(class_names=(evil, "a & b", "c"))
+    (run / "config.yaml").write_text(f"seed: 1\nmodel: {{name: '{evil}', backbone: b}}\n")
+    evaluation = run / "evaluation" / "evaluation.json"
+    content = json.loads(evaluation.read_text())
+    content["gallery"][0]["name"] = evil
+    content["protocol"]["name"] = evil
+    evaluation.write_text(json.dumps(content))
+    html = html_of(run)
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;alert(1)") >= 5
+    assert "script" not in checked(html).tags
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_missing_parts_are_said_to_be_missing(
+    make_run: MakeRun, trained: bool, evaluated: bool
+) -> None:
+    html = html_of(make_run(trained=trained, evaluated=evaluated))
+    checked(html)
+    assert ("no evaluation yet" in html) is not evaluated
+    assert ("no curves yet" in html) is not trained
+
+
+def test_half_written_line_and_lost_numbers_are_passed_over(make_run: MakeRun) -> None:
+    run = make_run()
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write('{"step": 60, "split": "train", "epoch": 3, "loss": null}\n{"step": 70, "spl')
+    assert "60 steps, epoch 3" in html_of(run)
+
+
+def test_of_two_lines_for_one_step_the_later_counts(make_run: MakeRun) -> None:
+    run = make_run()
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write('{"step": 50, "split": "val", "miou": 0.9}\n')
+    assert "mIoU 0.900 at step 50" in html_of(run)
+
+
+def test_many_classes_get_a_picture_instead_of_a_table_of_numbers(make_run: MakeRun) -> None:
+    run = make_run()
+    path = run / "evaluation" / "evaluation.json"
+    content = json.loads(path.read_text())
+    names = [f"class {i}" for i in range(150)]
+    content |= {
+        "class_names": names,
+        "palette": [[i, i, i] for i in range(150)],
+        "iou_per_class": dict.fromkeys(names, 0.5),
+        "pixels_per_class": [10] * 150,
+        "confusion": (np.eye(150, dtype=int) * 9 + 1).tolist(),
+    }
+    path.write_text(json.dumps(content))
+    html = html_of(run)
+    assert 'class="heat"' in html
+    assert '<table class="confusion"' not in html
+
+
+def test_huge_pictures_stay_below_15_mb(make_run: MakeRun) -> None:
+    run = make_run()
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (1000, 2000, 3), dtype=np.uint8)
+    gallery = run / "evaluation" / "gallery"
+    for path in gallery.glob("*_input.png"):
+        Image.fromarray(noise).save(path, compress_level=0)
+    assert write_report(run).stat().st_size < 15_000_000 / 4  # 2 of 8 images, and noise at that
+
+
+def test_pictures_are_read_from_the_gallery_only(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run()
+    Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
+    path = run / "evaluation" / "evaluation.json"
+    path.write_text(path.read_text().replace("000000_input.png", "../../../secret.png"))
+    with pytest.raises(InputError, match=r"gallery.secret\.png"):
+        write_report(run)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"class_names": ["a"], "palette": [[0, 0, 0]]}']
+)
+def test_damaged_evaluation_is_an_input_error(make_run: MakeRun, content: str) -> None:
+    run = make_run()
+    (run / "evaluation" / "evaluation.json").write_text(content)
+    with pytest.raises(InputError, match=r"evaluation\.json"):
+        write_report(run)
+
+
+def test_damaged_picture_is_an_input_error(make_run: MakeRun) -> None:
+    run = make_run()
+    path = run / "evaluation" / "gallery" / "000000_truth.png"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match=r"000000_truth\.png.*evaluate the run again"):
+        write_report(run)
+
+
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.yaml"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_names_no_path_of_the_machine(make_run: MakeRun) -> None:
+    run = make_run()
+    assert not re.search(re.escape(str(run.parent)), html_of(run))
