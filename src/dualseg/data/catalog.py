@@ -9,6 +9,7 @@ from dualseg.core.errors import InputError, nearest
 from dualseg.data.cache import cached
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.datasets.camvid import open_camvid
+from dualseg.data.datasets.streets import Streets
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ def _camvid(root: Path | None, split: str) -> SegmentationDataset:
     return open_camvid(root, split)
 
 
+def _streets(root: Path | None, split: str) -> SegmentationDataset:
+    if root is not None:
+        raise InputError(f"streets is drawn on the fly and has no folder; leave out {root}")
+    return Streets(split)
+
+
 def _folder(name: str, root: str | Path | None) -> Path | None:
     if root is None:
         return None
@@ -67,4 +74,7 @@ def _folder(name: str, root: str | Path | None) -> Path | None:
     return Path(root)
 
 
-_OPENERS: dict[str, Callable[[Path | None, str], SegmentationDataset]] = {"camvid": _camvid}
+_OPENERS: dict[str, Callable[[Path | None, str], SegmentationDataset]] = {
+    "camvid": _camvid,
+    "streets": _streets,
+}

@@ -58,7 +58,7 @@ def check_dataset(dataset: SegmentationDataset) -> DatasetSummary:
             files and their number.
     """
     if isinstance(dataset, RamCache):
-        dataset = dataset.dataset
+        dataset = dataset.dataset  # the files themselves, not what was read of them before
     if len(dataset) == 0:
         raise InputError(f"the split {dataset.split!r} holds no image")
     scan = _Scan(np.zeros(256, np.int64))
