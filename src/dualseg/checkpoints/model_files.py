@@ -1,0 +1,189 @@
+"""A network in two files: `model.safetensors` (weights) and `model.json` (facts). No pickle."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from dualseg.checkpoints.checksums import CHECKSUMS_FILE, find_damage
+from dualseg.checkpoints.json_files import read_json
+from dualseg.checkpoints.tensors import (
+    pack_tensors,
+    read_tensors,
+    require_finite,
+    require_same_tensors,
+)
+from dualseg.config import Recipe, load_recipe
+from dualseg.core.errors import InputError
+from dualseg.core.facts import FORMAT, ModelFacts
+from dualseg.core.files import write_bytes, write_json
+from dualseg.models.catalog import create_model
+from dualseg.models.dsrl.model import DsrlModel
+from dualseg.models.segmentation import SegmentationModel
+
+WEIGHTS_FILE = "model.safetensors"
+FACTS_FILE = "model.json"
+RUN_CONFIG_FILE = "config.yaml"
+
+
+def save_model(folder: Path, model: nn.Module, facts: ModelFacts) -> None:
+    """Writes `model.safetensors` and `model.json` into `folder`, which is made if need be.
+
+    Raises:
+        InputError: A weight is NaN or infinite, or the folder cannot be written.
+    """
+    weights = model.state_dict()
+    require_finite(weights, origin="the network to save")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from None
+    (folder / CHECKSUMS_FILE).unlink(missing_ok=True)  # of what stood there before
+    write_bytes(folder / WEIGHTS_FILE, pack_tensors(weights))
+    write_json(folder / FACTS_FILE, facts.to_dict())
+
+
+def save_model_file(path: Path, model: nn.Module, facts: ModelFacts) -> None:
+    """Writes one `NAME.safetensors` with its `NAME.json` beside it.
+
+    Raises:
+        InputError: A weight is NaN or infinite, or the folder cannot be written.
+    """
+    weights = model.state_dict()
+    require_finite(weights, origin="the network to save")
+    write_json(path.with_suffix(".json"), facts.to_dict())
+    write_bytes(path, pack_tensors(weights))
+
+
+def load_model(path: str | Path) -> SegmentationModel:
+    """A network ready for use: pruned, in evaluation mode, on the CPU, with its `facts`.
+
+    Args:
+        path: A run folder (its best checkpoint, else its last), a checkpoint folder, or a
+            `.safetensors` file with its `.json` beside it.
+
+    Raises:
+        InputError: Nothing is there, the files are damaged, or weights and facts do not fit.
+    """
+    model, facts = load_unpruned(path)
+    pruned = model.prune()
+    pruned.facts = facts
+    return pruned.eval()
+
+
+def load_unpruned(path: str | Path) -> tuple[SegmentationModel | DsrlModel, ModelFacts]:
+    """The network with everything it was trained with, in training mode, and its facts.
+
+    Raises:
+        InputError: As `load_model`.
+    """
+    weights_path, facts_path = find_model(path)
+    facts = read_facts(facts_path)
+    _require_undamaged(weights_path)
+    weights = read_tensors(weights_path)
+    require_finite(weights, origin=str(weights_path))
+    model = _rebuild(facts, origin=facts_path)
+    load_weights(model, weights, origin=str(weights_path))
+    model.facts = facts
+    return model, facts
+
+
+def read_run_config(path: str | Path) -> Recipe | None:
+    """The recipe of the run a model lies in; None for a model outside a run folder."""
+    weights_path = find_model(path)[0].resolve()
+    for folder in list(weights_path.parents)[:3]:  # the file's folder, checkpoints, the run
+        if (folder / RUN_CONFIG_FILE).is_file():
+            return load_recipe(folder / RUN_CONFIG_FILE)
+    return None
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str) -> None:
+    """Copies weights into a network; names and shapes must agree one to one.
+
+    Raises:
+        InputError: They do not; everything missing, left over and wrongly shaped is listed.
+    """
+    require_same_tensors(weights, model.state_dict(), origin=origin)
+    model.load_state_dict(weights)
+
+
+def find_model(path: str | Path) -> tuple[Path, Path]:
+    """The weights file and the facts file that `path` stands for.
+
+    Raises:
+        InputError: There is no model; the message says what was looked for.
+    """
+    if str(path).startswith("hf://"):
+        raise InputError(
+            f"{path}: models cannot be fetched from a hub yet; download model.safetensors and "
+            "model.json into one folder and give that folder"
+        )
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        pair = path, path.with_suffix(".json")
+    elif path.is_dir():
+        pair = _find_in_folder(path)
+    elif path.exists():
+        raise InputError(
+            f"{path} is no model: expected a run folder, a checkpoint folder, or a .safetensors "
+            "file"
+        )
+    else:
+        raise InputError(f"there is no model at {path}: no such file or folder")
+    for file in pair:
+        if not file.is_file():
+            raise InputError(f"there is no model at {path}: {file} is missing")
+    return pair
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """`model.json`, checked.
+
+    Raises:
+        InputError: The file is no JSON, of another format, or a key is missing or wrong.
+    """
+    plain = read_json(path)
+    if plain.get("format") != FORMAT:
+        raise InputError(
+            f"{path} has format {plain.get('format')!r}; this version of dualseg reads {FORMAT!r}"
+        )
+    try:
+        facts = ModelFacts.from_dict(plain)
+        num_classes = facts.architecture.get("num_classes", facts.labels.num_classes)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path} is no whole description of a model: {what}") from None
+    if num_classes != facts.labels.num_classes:
+        raise InputError(
+            f"{path} names {facts.labels.num_classes} classes, but the network predicts "
+            f"{num_classes}"
+        )
+    return facts
+
+
+def _find_in_folder(folder: Path) -> tuple[Path, Path]:
+    for place in (folder / "checkpoints" / "best", folder / "checkpoints" / "last", folder):
+        if (place / WEIGHTS_FILE).is_file():
+            return place / WEIGHTS_FILE, place / FACTS_FILE
+    raise InputError(
+        f"there is no model in {folder}: looked for checkpoints/best, checkpoints/last and "
+        f"{WEIGHTS_FILE}"
+    )
+
+
+def _require_undamaged(weights_path: Path) -> None:
+    """A checkpoint of a run knows its checksums; a single flipped bit is found."""
+    folder = weights_path.parent
+    if weights_path.name != WEIGHTS_FILE or not (folder / CHECKSUMS_FILE).is_file():
+        return
+    damage = find_damage(folder, (WEIGHTS_FILE,))
+    if damage:
+        raise InputError(f"{folder} is damaged: {damage}; take another checkpoint of the run")
+
+
+def _rebuild(facts: ModelFacts, *, origin: Path) -> SegmentationModel | DsrlModel:
+    """The network the facts describe, without looking for pretrained weights."""
+    try:
+        return create_model(**{**facts.architecture, "pretrained": False})
+    except (TypeError, AttributeError, KeyError) as error:  # keys or values of another version
+        raise InputError(f"{origin}: this version cannot build the network: {error}") from error

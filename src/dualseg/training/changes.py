@@ -1,0 +1,55 @@
+"""Which keys may change when a run goes on: those that leave the steps already made as they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dualseg.core.errors import InputError
+
+LENGTH = ("training.max_steps", "training.max_epochs")
+
+MAY_CHANGE = frozenset(
+    {
+        *LENGTH,
+        "training.eval_every",
+        "training.checkpoint_every",
+        "training.keep_checkpoints",
+        "training.log_every",
+        "training.num_workers",
+        "data.root",
+        "data.cache",
+        "runtime.device",
+        "runtime.threads",
+    }
+)
+
+
+def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (old, new) for every value that differs between two nested recipes."""
+    old, new = _flat(before), _flat(after)
+    keys = [*old, *(key for key in new if key not in old)]
+    return {key: (old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)}
+
+
+def require_same_course(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Refuses changes that would make the run another one.
+
+    Raises:
+        InputError: Lists every refused key with its old and new value.
+    """
+    refused = {k: v for k, v in changed_keys(before, after).items() if k not in MAY_CHANGE}
+    if refused:
+        raise InputError(
+            "these keys cannot change when a run goes on; train anew with another --out instead "
+            f"(may change: {', '.join(sorted(MAY_CHANGE))}):",
+            [f"{key}: {old!r} -> {new!r}" for key, (old, new) in refused.items()],
+        )
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,55 @@
+"""`dataset.yaml`: the images and classes of a run, so that a resume can tell they are the same."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from dualseg.config import DataSettings, read_yaml
+from dualseg.core.errors import InputError
+from dualseg.data.catalog import Splits
+from dualseg.data.dataset import SegmentationDataset
+from dualseg.training.run_folder import DATASET_FILE, write_yaml
+
+
+def write_data_record(run_folder: Path, settings: DataSettings, splits: Splits) -> None:
+    """Writes names, classes, palette, sizes of the splits, and what was inferred."""
+    record = {
+        "name": settings.name,
+        "root": settings.root,
+        **_describe(splits),
+        **splits.train.labels.to_dict(),
+        "notes": list(splits.notes),
+    }
+    write_yaml(run_folder / DATASET_FILE, record)
+
+
+def require_same_data(run_folder: Path, splits: Splits) -> None:
+    """Refuses to go on with other images than the run began with.
+
+    Raises:
+        InputError: The names or the number of images, or the classes, differ.
+    """
+    path = run_folder / DATASET_FILE
+    if not path.is_file():
+        return
+    before = read_yaml(path)
+    now = {**_describe(splits), "class_names": list(splits.train.labels.class_names)}
+    changed = [
+        f"{key}: {before.get(key)} -> {now[key]}" for key in now if before.get(key) != now[key]
+    ]
+    if changed:
+        raise InputError(
+            f"the data set is not the one {run_folder} was trained on; restore it, or train anew:",
+            changed,
+        )
+
+
+def _describe(splits: Splits) -> dict[str, Any]:
+    return {"train": _fingerprint(splits.train), "val": _fingerprint(splits.val)}
+
+
+def _fingerprint(dataset: SegmentationDataset) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for index in range(len(dataset)):
+        digest.update(dataset.name(index).encode("utf-8", "surrogateescape") + b"\n")
+    return {"images": len(dataset), "names_sha256": digest.hexdigest()[:16]}

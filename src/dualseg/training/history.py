@@ -1,0 +1,90 @@
+"""`metrics.jsonl`: one JSON object a line, whole lines only, no step twice."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dualseg.core.files import DiskFullError, write_text
+
+METRICS_FILE = "metrics.jsonl"
+
+Entry = dict[str, Any]
+
+
+class History:
+    """The measurements of a run, appended line by line.
+
+    Args:
+        run_folder: Where `metrics.jsonl` is.
+    """
+
+    def __init__(self, run_folder: Path):
+        self.path = run_folder / METRICS_FILE
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Writes one line; a number that is not finite becomes null, which JSON has.
+
+        Raises:
+            DiskFullError: The line does not fit; a half of it is dropped on resume.
+        """
+        plain = {key: _plain(value) for key, value in entry.items()}
+        line = json.dumps(plain, allow_nan=False).encode() + b"\n"
+        try:
+            with open(self.path, "ab", buffering=0) as file:
+                written = file.write(line)
+        except OSError as error:
+            raise self._disk_full(error.strerror or str(error)) from error
+        if written != len(line):
+            raise self._disk_full("no space left")
+
+    def entries(self) -> list[Entry]:
+        """Every whole line; one that a killed process left half-written is dropped."""
+        return read_history(self.path)
+
+    def rewind(self, step: int, evaluated_step: int | None) -> None:
+        """Forgets what came after a checkpoint.
+
+        Args:
+            step: Training lines up to this step stay.
+            evaluated_step: Validation lines up to this step stay.
+        """
+        last = {"train": step, "val": -1 if evaluated_step is None else evaluated_step}
+        kept = [entry for entry in self.entries() if entry["step"] <= last[entry["split"]]]
+        write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in kept))
+
+    def flush(self) -> None:
+        """Waits until every line is on the disk; called before a checkpoint counts on them."""
+        if not self.path.exists():
+            return
+        with open(self.path, "rb") as file:
+            os.fsync(file.fileno())
+
+    def _disk_full(self, reason: str) -> DiskFullError:
+        return DiskFullError(
+            f"cannot write {self.path}: {reason}. Checkpoints are intact; free some "
+            "space and resume"
+        )
+
+
+def read_history(path: Path) -> list[Entry]:
+    """The whole lines of a `metrics.jsonl`; none where there is no such file."""
+    if not path.is_file():
+        return []
+    entries = []
+    for line in path.read_bytes().splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and {"step", "split"} <= entry.keys():
+            entries.append(entry)
+    return entries
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,214 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from dualseg.checkpoints.checksums import CHECKSUMS_FILE, checksums
+from dualseg.checkpoints.initial_weights import load_initial_weights
+from dualseg.checkpoints.model_files import load_model, load_unpruned, save_model
+from dualseg.checkpoints.tensors import pack_tensors, read_tensors
+from dualseg.core.errors import InputError
+from dualseg.core.facts import ModelFacts, default_labels
+from dualseg.models.catalog import create_model
+
+STAGED = ("sisr_decoder.", "ftm.")
+
+
+@pytest.fixture
+def saved(tmp_path: Path, network: nn.Module, facts: ModelFacts) -> Path:
+    save_model(tmp_path / "model", network, facts)
+    return tmp_path / "model"
+
+
+def change_json(folder: Path, **changes) -> None:
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_saved_network_gives_the_same_logits(saved, network, facts):
+    images = torch.randn(1, 3, 33, 47)
+    network.eval()
+    loaded = load_model(saved)
+    assert not loaded.training
+    assert loaded.facts == facts
+    with torch.no_grad():
+        assert torch.equal(loaded(images).logits, network(images).logits)
+
+
+def test_a_model_is_found_as_a_file_a_folder_or_a_run(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run" / "checkpoints" / "last")
+    shutil.copy(saved / "model.safetensors", tmp_path / "mine.safetensors")
+    shutil.copy(saved / "model.json", tmp_path / "mine.json")
+    for path in (
+        saved,
+        saved / "model.safetensors",
+        tmp_path / "run",
+        tmp_path / "mine.safetensors",
+    ):
+        assert load_model(str(path)).facts.score == 0.5
+
+
+def test_the_best_checkpoint_of_a_run_is_preferred(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run" / "checkpoints" / "last")
+    shutil.copytree(saved, tmp_path / "run" / "checkpoints" / "best")
+    change_json(tmp_path / "run" / "checkpoints" / "best", score=0.75)
+    assert load_model(tmp_path / "run").facts.score == 0.75
+
+
+def test_a_dsrl_network_is_loaded_pruned_and_unpruned(tmp_path):
+    torch.manual_seed(0)
+    model = create_model("fcn", backbone="resnet18", num_classes=3, dsrl=True, auxiliary=True)
+    facts = ModelFacts(architecture=model.architecture, labels=default_labels(3), input_scale=0.5)
+    save_model(tmp_path, model, facts)
+    whole, _ = load_unpruned(tmp_path)
+    pruned = load_model(tmp_path)
+    assert set(whole.state_dict()) == set(model.state_dict())
+    assert not any("sisr" in name or "auxiliary" in name for name in pruned.state_dict())
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(pruned(images).logits, model.eval()(images).logits)
+
+
+def test_a_pruned_network_can_be_saved_and_loaded_again(tmp_path):
+    model = create_model("fcn", backbone="resnet18", num_classes=3, dsrl=True).prune()
+    facts = ModelFacts(architecture=model.architecture, labels=default_labels(3), input_scale=0.5)
+    save_model(tmp_path, model, facts)
+    assert set(load_model(tmp_path).state_dict()) == set(model.state_dict())
+
+
+def test_no_pretrained_weights_are_looked_for_when_loading(saved, facts):
+    change_json(saved, architecture={**facts.architecture, "pretrained": "/nowhere/at/all"})
+    load_model(saved)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("hf://someone/something", "cannot be fetched"),
+        ("nothing", "no such file or folder"),
+        (".", "looked for checkpoints/best"),
+        ("picture.png", "is no model"),
+        ("alone.safetensors", r"alone\.json is missing"),
+    ],
+)
+def test_where_no_model_is_the_message_says_what_was_looked_for(tmp_path, monkeypatch, path, said):
+    monkeypatch.chdir(tmp_path)
+    Path("picture.png").touch()
+    Path("alone.safetensors").touch()
+    with pytest.raises(InputError, match=said):
+        load_model(path)
+
+
+def test_weights_that_do_not_fit_are_listed(saved):
+    weights = read_tensors(saved / "model.safetensors")
+    name = next(iter(weights))
+    weights["extra"] = weights.pop(name)
+    (saved / "model.safetensors").write_bytes(pack_tensors(weights))
+    with pytest.raises(InputError) as caught:
+        load_model(saved)
+    assert caught.value.problems == (f"missing: {name}", "unexpected: extra")
+
+
+def test_nan_weights_are_refused_on_saving_and_on_loading(saved, tmp_path, network, facts):
+    weights = read_tensors(saved / "model.safetensors")
+    name = next(name for name in weights if weights[name].ndim == 4)
+    weights[name].view(-1)[3] = float("nan")
+    (saved / "model.safetensors").write_bytes(pack_tensors(weights))
+    with pytest.raises(InputError, match=f"NaN or infinity.*\n.*{name}: 1 of"):
+        load_model(saved)
+    broken = create_model("fcn", backbone="resnet18", num_classes=3)
+    broken.load_state_dict(weights)
+    with pytest.raises(InputError, match="NaN or infinity"):
+        save_model(tmp_path / "broken", broken, facts)
+    assert not (tmp_path / "broken").exists()
+
+
+def test_a_flipped_bit_is_found_where_checksums_are_known(saved):
+    path = saved / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    sums = checksums({"model.safetensors": bytes(content)})
+    (saved / CHECKSUMS_FILE).write_text(json.dumps(sums))
+    load_model(saved)
+    content[-2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"is damaged.*model\.safetensors has changed"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "expected a JSON object"),
+        ('{"format": "other/9"}', "other/9"),
+        ('{"format": "dualseg-model/1"}', "'architecture' is missing"),
+    ],
+)
+def test_a_wrong_facts_file_is_explained(saved, content, said):
+    (saved / "model.json").write_text(content)
+    with pytest.raises(InputError, match=said):
+        load_model(saved)
+
+
+def test_facts_with_another_number_of_classes_than_the_network_are_refused(saved, facts):
+    (saved / "model.json").write_text(
+        json.dumps(replace(facts, labels=default_labels(4)).to_dict())
+    )
+    with pytest.raises(InputError, match="names 4 classes, but the network predicts 3"):
+        load_model(saved)
+
+
+def test_an_architecture_of_another_version_is_explained(saved, facts):
+    change_json(saved, architecture={**facts.architecture, "telepathy": True})
+    with pytest.raises(InputError, match=r"cannot build the network.*telepathy"):
+        load_model(saved)
+
+
+def dsrl_network(stage: int, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return create_model("fcn", backbone="resnet18", num_classes=3, dsrl={"stage": stage})
+
+
+def save(folder: Path, model: nn.Module) -> Path:
+    save_model(folder, model, ModelFacts(architecture=model.architecture, labels=default_labels(3)))
+    return folder
+
+
+@pytest.mark.parametrize(("stage", "fresh"), [(2, "sisr_decoder."), (3, "ftm.")])
+def test_each_stage_starts_from_the_one_before(tmp_path, stage, fresh):
+    before = dsrl_network(stage - 1, seed=1)
+    path = save(tmp_path / "before", before)
+    model = dsrl_network(stage, seed=2)
+    own = {name: value.clone() for name, value in model.state_dict().items()}
+    new = load_initial_weights(model, path, may_be_new=STAGED)
+    assert new
+    assert all(name.startswith(fresh) for name in new)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, own[name] if name in new else before.state_dict()[name])
+
+
+def test_a_later_stage_does_not_fit_an_earlier_one(tmp_path):
+    path = save(tmp_path / "later", dsrl_network(2, seed=1))
+    with pytest.raises(InputError, match=r"unexpected: sisr_decoder\."):
+        load_initial_weights(dsrl_network(1, seed=2), path, may_be_new=STAGED)
+
+
+def test_parts_that_were_not_declared_new_must_be_in_the_file(tmp_path):
+    path = save(tmp_path / "before", dsrl_network(1, seed=1))
+    with pytest.raises(InputError, match=r"missing: sisr_decoder\."):
+        load_initial_weights(dsrl_network(2, seed=2), path, may_be_new=("ftm.",))
+
+
+def test_a_plain_network_becomes_the_host_and_its_classifier_is_left_out(tmp_path, network, facts):
+    save_model(tmp_path, network, facts)
+    model = dsrl_network(1, seed=2)
+    new = load_initial_weights(model, tmp_path, may_be_new=STAGED)
+    assert new
+    assert all(name.startswith("host.predictor.") for name in new)
+    plain = network.state_dict()
+    first = next(key for key in plain if key.startswith("backbone.") and plain[key].ndim == 4)
+    assert torch.equal(model.state_dict()[f"host.{first}"], plain[first])

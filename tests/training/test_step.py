@@ -1,0 +1,169 @@
+import pytest
+import torch
+from tiny import TinyDataset, TinyNetwork, tiny_recipe
+from torch import Tensor
+
+from dualseg.data.loaders import RawBatch
+from dualseg.training.objective import create_objective
+from dualseg.training.optimizers import create_optimizer
+from dualseg.training.step import (
+    NonFiniteLossError,
+    TrainingStep,
+    prepare_batch,
+    split_batch,
+    step_seed,
+)
+
+CPU = torch.device("cpu")
+
+
+def random_batch(size: int, *, ignored: float = 0.0) -> RawBatch:
+    """Noise; each image has its own share of ignored pixels, up to `ignored`."""
+    image = torch.randint(0, 256, (size, 3, 16, 16), dtype=torch.uint8)
+    label_map = torch.randint(0, 2, (size, 16, 16), dtype=torch.uint8)
+    share = torch.linspace(0.0, ignored, size).view(-1, 1, 1)
+    label_map[torch.rand(label_map.shape) < share] = 255
+    return RawBatch(image, label_map, tuple(f"image_{i}" for i in range(size)))
+
+
+def create_step(model, objective=None, rank: int = 0, **training) -> TrainingStep:
+    settings = {"max_steps": 4, "lr": 0.1, "weight_decay": 0.0, "momentum": 0.0, **training}
+    recipe = tiny_recipe({"training": settings})
+    return TrainingStep(
+        model,
+        objective or create_objective(recipe, TinyDataset.labels),
+        create_optimizer(model, recipe.training),
+        lr_factor=lambda step: 1.0,
+        data=recipe.data,
+        training=recipe.training,
+        device=CPU,
+        seed=recipe.seed,
+        rank=rank,
+    )
+
+
+def weights(model) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.named_parameters()}
+
+
+def equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def twins(**options) -> tuple[TinyNetwork, TinyNetwork]:
+    ours, theirs = TinyNetwork(**options), TinyNetwork(**options)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def test_parts_of_a_batch_give_the_gradients_of_the_whole_though_their_ignored_pixels_differ():
+    batch = random_batch(8, ignored=0.95)
+    whole, parted = twins(norm="group", dropout=0.0)
+    ours = create_step(whole, batch_size=8)(batch, 0)
+    theirs = create_step(parted, batch_size=8, accumulate_steps=2)(batch, 0)
+    for name, value in whole.named_parameters():
+        other = dict(parted.named_parameters())[name]
+        assert torch.allclose(value.grad, other.grad, rtol=0, atol=1e-6), name
+        assert torch.allclose(value, other, rtol=0, atol=1e-6), name
+    assert theirs.losses == pytest.approx(ours.losses, abs=1e-6)
+
+
+def test_the_parts_really_differ_so_that_plain_averaging_would_be_wrong():
+    batch = random_batch(8, ignored=0.95)
+    parts = split_batch(prepare_batch(batch, tiny_recipe().data, CPU), 2)
+    valid = [int((part.target != 255).sum()) for part in parts]
+    assert valid[0] > 1.3 * valid[1]
+    assert {part.num_valid for part in parts} == {sum(valid)}
+    assert sum((part.names for part in parts), ()) == batch.names
+
+
+def test_a_fully_ignored_batch_has_zero_loss_and_changes_nothing():
+    model = TinyNetwork()
+    before = weights(model)
+    batch = random_batch(4)
+    batch.label_map.fill_(255)
+    result = create_step(model)(batch, 0)
+    assert result.losses["loss"] == 0.0
+    assert result.grad_norm == 0.0
+    assert equal(weights(model), before)
+
+
+def test_one_fully_ignored_part_does_not_hurt_the_other():
+    batch = random_batch(4)
+    batch.label_map[2:] = 255
+    model, half = twins(norm="group", dropout=0.0)
+    create_step(model, accumulate_steps=2)(batch, 0)
+    create_step(half)(RawBatch(batch.image[:2], batch.label_map[:2], batch.names[:2]), 0)
+    for name, value in half.named_parameters():
+        assert torch.allclose(value, dict(model.named_parameters())[name], atol=1e-6)
+
+
+def loss_is_nan(output, batch, step) -> dict[str, Tensor]:
+    return {"cross_entropy": output.logits.mean() * float("nan"), "image": output.logits.mean()}
+
+
+def gradient_is_infinite(output, batch, step) -> dict[str, Tensor]:
+    return {"cross_entropy": (output.logits * 0.0).sum().sqrt()}  # d sqrt(x) / dx at 0
+
+
+@pytest.mark.parametrize("objective", [loss_is_nan, gradient_is_infinite])
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_loss_or_gradient_that_is_not_finite_stops_before_the_weights_change(objective, clip):
+    model = TinyNetwork()
+    before = weights(model)
+    step = create_step(model, objective, clip_grad_norm=clip, momentum=0.9)
+    with pytest.raises(NonFiniteLossError) as caught:
+        step(random_batch(4), 11)
+    assert equal(weights(model), before)
+    text = str(caught.value)
+    assert "step 12" in text
+    assert "image_0, image_1, image_2, image_3" in text
+    assert "cross_entropy = " in text
+    assert "gradient norm = " in text
+    assert "lr = 0.1" in text
+
+
+def test_dropout_depends_on_seed_and_step_and_rank_and_not_on_the_global_generator():
+    batch = random_batch(4)
+    start = TinyNetwork(dropout=0.5)
+
+    def after(step: int, rank: int = 0, draws: int = 0) -> dict[str, Tensor]:
+        model = TinyNetwork(dropout=0.5)
+        model.load_state_dict(start.state_dict())
+        torch.rand(draws)
+        create_step(model, rank=rank)(batch, step)
+        return weights(model)
+
+    assert equal(after(3), after(3, draws=17))
+    assert not equal(after(3), after(4))
+    assert not equal(after(3), after(3, rank=1))
+    assert len({step_seed(s, t, r) for s in range(5) for t in range(5) for r in range(5)}) == 125
+
+
+def test_a_long_gradient_is_cut_to_the_limit():
+    batch = random_batch(4)
+    model = TinyNetwork(dropout=0.0)
+    before = weights(model)
+    result = create_step(model, clip_grad_norm=0.01)(batch, 0)
+    assert result.grad_norm > 0.01
+    moved = torch.cat([(value - before[n]).flatten() for n, value in model.named_parameters()])
+    assert moved.norm().item() == pytest.approx(0.1 * 0.01, rel=1e-3)  # lr times the limit
+
+
+@pytest.mark.parametrize(("label_size", "expected"), [("full", (16, 16)), ("input", (8, 8))])
+def test_input_and_target_come_from_the_crop(label_size, expected):
+    data = tiny_recipe({"data": {"input_scale": 0.5, "label_size": label_size}}).data
+    batch = prepare_batch(random_batch(2), data, CPU)
+    assert batch.image.shape == (2, 3, 8, 8)
+    assert batch.image_hr.shape == (2, 3, 16, 16)
+    assert batch.target.shape == (2, *expected)
+    assert batch.target.dtype == torch.int64
+
+
+def test_bf16_trains_in_autocast_and_keeps_the_weights_in_fp32():
+    model = TinyNetwork(dropout=0.0)
+    before = weights(model)
+    result = create_step(model, precision="bf16")(random_batch(4), 0)
+    assert result.losses["loss"] == pytest.approx(0.7, abs=0.3)
+    assert all(value.dtype == torch.float32 for value in model.parameters())
+    assert not equal(weights(model), before)
