@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError, nearest
 from dualseg.data.cache import cached
 from dualseg.data.dataset import SegmentationDataset
-from dualseg.data.datasets.camvid import open_camvid
+from dualseg.data.datasets.camvid import has_camvid_layout, open_camvid
+from dualseg.data.datasets.folder import describe_folder
 from dualseg.data.datasets.streets import Streets
 
 
@@ -26,9 +29,16 @@ class Splits:
     notes: tuple[str, ...] = ()
 
 
+class _Source(NamedTuple):
+    """A data set before a split is chosen: what is inferred is the same for all of them."""
+
+    open: Callable[[str], SegmentationDataset]
+    notes: tuple[str, ...] = ()
+
+
 def list_datasets() -> list[str]:
     """Names that `open_dataset` takes."""
-    return list(_OPENERS)
+    return list(_SOURCES)
 
 
 def open_dataset(name: str, *, root: str | Path | None = None, split: str) -> SegmentationDataset:
@@ -42,39 +52,52 @@ def open_dataset(name: str, *, root: str | Path | None = None, split: str) -> Se
     Raises:
         InputError: Unknown name, no folder, or a layout that does not fit.
     """
-    if name not in _OPENERS:
-        raise InputError(f"there is no data set {name!r}; {nearest(name, list_datasets())}")
-    return _OPENERS[name](_folder(name, root), split)
+    return _source(name, root).open(split)
 
 
 def open_splits(settings: DataSettings) -> Splits:
     """Both splits of a recipe, cached where they fit into memory."""
-    train = open_dataset(settings.name, root=settings.root, split=settings.train_split)
-    val = open_dataset(settings.name, root=settings.root, split=settings.val_split)
-    return Splits(cached(train, settings.cache), cached(val, settings.cache))
+    source = _source(settings.name, settings.root)
+    train, val = source.open(settings.train_split), source.open(settings.val_split)
+    return Splits(cached(train, settings.cache), cached(val, settings.cache), source.notes)
 
 
-def _camvid(root: Path | None, split: str) -> SegmentationDataset:
+def _source(name: str, root: str | Path | None) -> _Source:
+    if name not in _SOURCES:
+        raise InputError(f"there is no data set {name!r}; {nearest(name, list_datasets())}")
+    if root is not None and not Path(root).is_dir():
+        raise InputError(f"data.root {root} is no folder ({name} is looked for there)")
+    return _SOURCES[name](None if root is None else Path(root))
+
+
+def _camvid(root: Path | None) -> _Source:
     if root is None:
         raise InputError("camvid needs a folder: --data DIR, or data.root in the recipe")
-    return open_camvid(root, split)
+    return _Source(partial(open_camvid, root))
 
 
-def _streets(root: Path | None, split: str) -> SegmentationDataset:
+def _folder(root: Path | None) -> _Source:
+    if root is None:
+        raise InputError(
+            "folder needs a folder with images and masks: --data DIR, or data.root in the recipe"
+        )
+    if has_camvid_layout(root):
+        return _Source(
+            partial(open_camvid, root),
+            (f"layout: {root} has CamVid's (train.txt, trainannot/), so it is read as camvid",),
+        )
+    description = describe_folder(root)
+    return _Source(description.open, description.notes)
+
+
+def _streets(root: Path | None) -> _Source:
     if root is not None:
         raise InputError(f"streets is drawn on the fly and has no folder; leave out {root}")
-    return Streets(split)
+    return _Source(Streets)
 
 
-def _folder(name: str, root: str | Path | None) -> Path | None:
-    if root is None:
-        return None
-    if not Path(root).is_dir():
-        raise InputError(f"data.root {root} is no folder ({name} is looked for there)")
-    return Path(root)
-
-
-_OPENERS: dict[str, Callable[[Path | None, str], SegmentationDataset]] = {
+_SOURCES: dict[str, Callable[[Path | None], _Source]] = {
+    "folder": _folder,
     "camvid": _camvid,
     "streets": _streets,
 }

@@ -12,11 +12,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_atomic
 from dualseg.core.geometry import Size
-from dualseg.core.labels import LabelSpec
+from dualseg.core.labels import Color, LabelSpec
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
-MAX_PIXELS = 256_000_000  # read from the header, before anything is decoded
+MAX_PIXELS = 178_956_970  # Pillow's own limit; read from the header, before decoding
 EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 LABEL_MODES = frozenset({"1", "L", "P", "I", "I;16", "I;16L", "I;16B"})
 EXIF_ORIENTATION = 0x0112
@@ -57,6 +57,19 @@ def read_label_values(path: Path) -> NDArray[np.int32]:
                 "id a pixel; save the masks as 8-bit gray or palette PNG"
             )
         return np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
+
+
+def read_palette(path: Path) -> tuple[Color, ...] | None:
+    """The colours of a palette file, in the order of its indices; None for other files.
+
+    Raises:
+        InputError: As `read_image`.
+    """
+    with _opened(path) as image:
+        flat = image.getpalette("RGB") if image.mode == "P" else None
+        if flat is None:
+            return None
+        return tuple(zip(flat[0::3], flat[1::3], flat[2::3], strict=True))
 
 
 def read_size(path: Path) -> Size:

@@ -68,6 +68,11 @@ def open_camvid(root: Path, split: str) -> FileDataset:
     return FileDataset(pairs, CAMVID_LABELS, split)
 
 
+def has_camvid_layout(root: Path) -> bool:
+    """Whether a folder looks like CamVid rather than like images/ and masks/."""
+    return (root / "train.txt").is_file() and (root / "trainannot").is_dir()
+
+
 def _listed(list_file: Path) -> list[tuple[str, str]]:
     names = []
     for number, line in enumerate(list_file.read_text(encoding="utf-8").splitlines(), start=1):

@@ -1,0 +1,156 @@
+"""`dataset.yaml` in a user's folder: what the label values mean, where inference is not enough.
+
+    class_names: [background, cat, dog]
+    palette: [[0, 0, 0], [200, 0, 0], [0, 0, 200]]   # one colour a class
+    values: {0: 0, 10: 1, 20: 2, 99: 255}            # value in the file -> class id; 255: ignored
+    ignore_index: 99                                 # value in the file that is ignored
+
+Every key may be left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dualseg.config import read_yaml
+from dualseg.core.errors import InputError, nearest
+from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color
+
+DECLARATION_FILE = "dataset.yaml"
+KEYS = ("class_names", "palette", "ignore_index", "values")
+MAX_VALUE = 65535
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What the user says; None where nothing is said.
+
+    Args:
+        class_names: One name a class.
+        palette: One colour a class.
+        ignore_index: Raw value that is ignored.
+        values: Raw value -> class id, or 255 for ignored.
+    """
+
+    class_names: tuple[str, ...] | None = None
+    palette: tuple[Color, ...] | None = None
+    ignore_index: int | None = None
+    values: Mapping[int, int] | None = None
+
+
+def read_declaration(root: Path) -> Declaration:
+    """The folder's `dataset.yaml`, or a declaration that says nothing where there is none.
+
+    Raises:
+        InputError: The file has faults; all are listed.
+    """
+    path = root / DECLARATION_FILE
+    if not path.is_file():
+        return Declaration()
+    given = read_yaml(path)
+    faults = [f"{key}: unknown key; {nearest(str(key), KEYS)}" for key in given if key not in KEYS]
+    names = _class_names(given.get("class_names"), faults)
+    palette = _palette(given.get("palette"), faults)
+    ignore = _ignore_index(given.get("ignore_index"), faults)
+    values = _values(given.get("values"), ignore, faults)
+    if not faults:
+        faults += _disagreements(names, palette, ignore, values)
+    if faults:
+        count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+        raise InputError(f"{path} has {count}:", faults)
+    return Declaration(names, palette, ignore, values)
+
+
+def _class_names(given: Any, faults: list[str]) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or not all(isinstance(n, str) and n.strip() for n in given):
+        faults.append(
+            f"class_names: expected a list of texts, got {given!r} (quote names such as 'no', '1')"
+        )
+        return None
+    doubled = sorted({name for name in given if given.count(name) > 1})
+    if doubled:
+        faults.append(f"class_names: {', '.join(doubled)} stands twice; name each class once")
+    if not 2 <= len(given) <= MAX_CLASSES:
+        faults.append(f"class_names: {len(given)} classes; allowed are 2 to {MAX_CLASSES}")
+    return tuple(given)
+
+
+def _palette(given: Any, faults: list[str]) -> tuple[Color, ...] | None:
+    if given is None:
+        return None
+    colors = given if isinstance(given, list) else [given]
+    wrong = [color for color in colors if not _is_color(color)]
+    if wrong:
+        faults.append(
+            f"palette: expected colours [red, green, blue] of 0 to 255 each, got {wrong[0]!r}"
+        )
+        return None
+    return tuple((red, green, blue) for red, green, blue in colors)
+
+
+def _is_color(given: Any) -> bool:
+    return isinstance(given, list) and len(given) == 3 and all(_is_int(c, 255) for c in given)
+
+
+def _is_int(given: Any, most: int) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= most
+
+
+def _ignore_index(given: Any, faults: list[str]) -> int | None:
+    if given is None or _is_int(given, MAX_VALUE):
+        return given
+    faults.append(
+        f"ignore_index: expected one label value of 0 to {MAX_VALUE}, got {given!r}; several "
+        "ignored values go under values, each with 255"
+    )
+    return None
+
+
+def _values(given: Any, ignore: int | None, faults: list[str]) -> dict[int, int] | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict) or not given:
+        faults.append(f"values: expected a mapping of label value to class id, got {given!r}")
+        return None
+    wrong = {
+        raw: to for raw, to in given.items() if not (_is_int(raw, MAX_VALUE) and _is_int(to, 255))
+    }
+    if wrong:
+        faults.append(
+            f"values: label values are 0 to {MAX_VALUE}, class ids 0 to 254 and 255 for ignored; "
+            f"got {wrong}"
+        )
+        return None
+    return {IGNORE_INDEX: IGNORE_INDEX, **given} if ignore is None else {ignore: 255, **given}
+
+
+def _disagreements(
+    names: tuple[str, ...] | None,
+    palette: tuple[Color, ...] | None,
+    ignore: int | None,
+    values: Mapping[int, int] | None,
+) -> list[str]:
+    """Keys that contradict each other."""
+    faults = []
+    if names and palette and len(names) != len(palette):
+        faults.append(
+            f"palette: {len(palette)} colours for {len(names)} classes; give one for each class"
+        )
+    ids = {to for to in (values or {}).values() if to != IGNORE_INDEX}
+    if values is not None and len(ids) < 2:
+        faults.append(f"values: {len(ids)} classes stand in it; map values to two or more")
+    beyond = sorted(class_id for class_id in ids if names and class_id >= len(names))
+    if beyond:
+        faults.append(
+            f"values: class ids {', '.join(map(str, beyond))} have no name; class_names has "
+            f"{len(names or ())}, so ids are 0 to {len(names or ()) - 1} and 255 (ignored)"
+        )
+    if values and ignore is not None and values[ignore] != 255 and ignore != IGNORE_INDEX:
+        faults.append(
+            f"ignore_index: {ignore} is ignored, but values makes it class {values[ignore]}; "
+            "keep one of the two"
+        )
+    return faults

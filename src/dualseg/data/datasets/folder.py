@@ -1,0 +1,65 @@
+"""A folder of images and masks: pairs, split and classes are inferred, and shown as notes.
+
+The folder is only read. A `dataset.yaml` in it overrules what would be inferred.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualseg.core.errors import InputError, nearest
+from dualseg.core.labels import LabelSpec
+from dualseg.data.dataset import FileDataset, Pair
+from dualseg.data.datasets.dataset_yaml import read_declaration
+from dualseg.data.datasets.folder_labels import describe_labels
+from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, find_pairs
+
+
+@dataclass(frozen=True)
+class FolderDescription:
+    """Everything known about a folder, found once for all its splits.
+
+    Args:
+        root: The folder.
+        splits: Pairs of files by split.
+        labels: Classes, the same in every split.
+        notes: What was inferred, one line each.
+    """
+
+    root: Path
+    splits: Mapping[str, tuple[Pair, ...]]
+    labels: LabelSpec
+    notes: tuple[str, ...]
+
+    def open(self, split: str) -> FileDataset:
+        """One split.
+
+        Args:
+            split: train, val or test, or another name of one of them, as validation.
+
+        Raises:
+            InputError: There is no such split.
+        """
+        known = [name for name, others in SPLIT_FOLDERS.items() if split.lower() in others]
+        name = known[0] if known else split
+        if name not in self.splits:
+            raise InputError(f"{self.root} has no split {split!r}; {nearest(split, self.splits)}")
+        return FileDataset(self.splits[name], self.labels, name)
+
+
+def describe_folder(root: Path) -> FolderDescription:
+    """Pairs images with masks, and infers classes from all masks.
+
+    Args:
+        root: Holds images/ and masks/ (or another usual name of them), flat or with train/ and val/
+            in them, or train/ and val/ with images/ and masks/ in each.
+
+    Raises:
+        InputError: Folders or files are missing, dataset.yaml has faults, or the label values
+            cannot be class ids.
+    """
+    declaration = read_declaration(root)
+    pairs, pair_notes = find_pairs(root)
+    masks = [pair.label for split in pairs.values() for pair in split]
+    labels, label_notes = describe_labels(masks, declaration)
+    return FolderDescription(root, pairs, labels, (*pair_notes, *label_notes))

@@ -1,0 +1,182 @@
+"""What the label values of a folder mean: said by the user, or inferred from all masks."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dualseg.core.errors import InputError
+from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec, voc_palette
+from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
+from dualseg.data.images import read_label_values, read_palette
+
+MAX_INFERRED = 40  # more values than this are gray levels rather than classes
+SHOWN = 5
+HELP = (
+    f"If they are meant, say in {DECLARATION_FILE}, in the folder itself, which class each one is: "
+    "values: {0: 0, 10: 1, 99: 255} (255: ignored)"
+)
+
+Values = dict[int, int]
+
+
+@dataclass
+class _Scan:
+    """Label values that occur, with their pixels and the first file that holds each."""
+
+    pixels: dict[int, int] = field(default_factory=dict)
+    files: dict[int, Path] = field(default_factory=dict)
+
+
+def describe_labels(
+    masks: Sequence[Path], declaration: Declaration
+) -> tuple[LabelSpec, tuple[str, ...]]:
+    """Classes, palette and the meaning of each value, with notes that say what was inferred.
+
+    Args:
+        masks: Label files of all splits.
+        declaration: What the user's `dataset.yaml` says; it wins.
+
+    Raises:
+        InputError: Masks cannot be read, or their values cannot be class ids.
+    """
+    if declaration.values is not None:
+        values, notes = dict(declaration.values), [f"label values: as {DECLARATION_FILE} says"]
+    else:
+        scan = _scan(masks)
+        values = _values(scan, declaration)
+        notes = _value_notes(values, scan)
+    names = declaration.class_names or _class_names(values)
+    palette, origin = _palette(masks, values, len(names), declaration.palette)
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    classes = f"classes: {len(names)} ({shown})"
+    return LabelSpec(names, palette, values), (classes, *notes, f"palette: {origin}")
+
+
+def _scan(masks: Iterable[Path]) -> _Scan:
+    scan = _Scan()
+    faults = []
+    for path in masks:
+        try:
+            found, counts = np.unique(read_label_values(path), return_counts=True)
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+            scan.pixels[value] = scan.pixels.get(value, 0) + count
+            scan.files.setdefault(value, path)
+    if faults:
+        more = [f"... {len(faults)} in all"] if len(faults) > SHOWN else []
+        raise InputError("masks cannot be read:", [*faults[:SHOWN], *more])
+    return scan
+
+
+def _values(scan: _Scan, declaration: Declaration) -> Values:
+    """Raw value -> class id or 255, for every value that may occur."""
+    found = set(scan.pixels)
+    two_classes = declaration.class_names is None or len(declaration.class_names) == 2
+    if 255 in found and found <= {0, 255} and declaration.ignore_index is None and two_classes:
+        return {0: 0, 255: 1}  # the usual drawing of a foreground; 255 is not "ignored" here
+    ignored = IGNORE_INDEX if declaration.ignore_index is None else declaration.ignore_index
+    ids = found - {ignored}
+    if declaration.class_names is not None:
+        count = len(declaration.class_names)
+        starts_at_one = bool(ids) and min(ids) >= 1 and max(ids) == count
+        first = 1 if ignored == 0 or starts_at_one else 0
+    else:
+        _require_class_ids(ids, scan)
+        first = 1 if ignored == 0 or min(ids) == 1 else 0
+        count = max(ids) + 1 - first
+    if first <= ignored < first + count:
+        raise InputError(
+            f"{DECLARATION_FILE}: ignore_index {ignored} lies among the label values {first} to "
+            f"{first + count - 1}. {HELP}"
+        )
+    return {**{raw: raw - first for raw in range(first, first + count)}, ignored: IGNORE_INDEX}
+
+
+def _require_class_ids(ids: set[int], scan: _Scan) -> None:
+    """Refuses what is no set of class ids, before it becomes a network of 200 classes."""
+    shown = _listed(sorted(ids))
+    if len(ids) > MAX_INFERRED:
+        value = sorted(ids)[len(ids) // 2]
+        raise InputError(
+            f"the masks hold {len(ids)} different values ({shown}; {value} for example in "
+            f"{scan.files[value]}), as gray levels, smoothed edges or JPEG compression do; save "
+            f"them as PNG with one class id a pixel. {HELP}, or give class_names for ids from 0 on"
+        )
+    if not ids or (len(ids) == 1 and max(ids) < 2):
+        raise InputError(
+            f"the masks hold one class only (values {_listed(sorted(scan.pixels))}, 255 counts as "
+            f"ignored), so there is nothing to learn. {HELP}"
+        )
+    if min(ids) < 0 or max(ids) + 1 > 2 * len(ids):
+        raise InputError(
+            f"the masks hold the values {shown}, with gaps as gray levels have them "
+            f"({max(ids)} for example in {scan.files[max(ids)]}). {HELP}"
+        )
+
+
+def _value_notes(values: Values, scan: _Scan) -> list[str]:
+    ids = [raw for raw, to in values.items() if to != IGNORE_INDEX]
+    ignored = [raw for raw, to in values.items() if to == IGNORE_INDEX]
+    if not ignored:
+        return [
+            "label values: 0 is the first class, 255 the second; no value is ignored (if 255 "
+            f"means ignored, write ignore_index: 255 into {DECLARATION_FILE})"
+        ]
+    total = max(1, sum(scan.pixels.values()))
+    share = 100 * scan.pixels.get(ignored[0], 0) / total
+    moved = "" if min(ids) == 0 else " become class ids from 0 on"
+    notes = [
+        f"label values: {min(ids)} to {max(ids)}{moved}",
+        f"ignored: label value {ignored[0]} ({share:.1f} % of all pixels)",
+    ]
+    absent = [raw for raw in ids if raw not in scan.pixels]
+    return [*notes, f"no pixel has the label values {_listed(absent)}"] if absent else notes
+
+
+def _class_names(values: Values) -> tuple[str, ...]:
+    ids = [to for to in values.values() if to != IGNORE_INDEX]
+    if max(ids) == 1:
+        return ("background", "foreground")
+    return tuple(f"class_{class_id}" for class_id in range(max(ids) + 1))
+
+
+def _palette(
+    masks: Sequence[Path], values: Values, num_classes: int, declared: tuple[Color, ...] | None
+) -> tuple[tuple[Color, ...], str]:
+    """The user's colours, else those of the first palette mask, else PASCAL VOC's."""
+    if declared is not None:
+        if len(declared) != num_classes:
+            raise InputError(
+                f"{DECLARATION_FILE}: the palette has {len(declared)} colours, the masks have "
+                f"{num_classes} classes; give one colour for each class"
+            )
+        return declared, f"as {DECLARATION_FILE} says"
+    for path in masks:
+        stored = read_palette(path)
+        if stored is not None:
+            colors = _class_colors(stored, values, num_classes)
+            if colors is not None:
+                return colors, f"of {path.name}"
+            break
+    return voc_palette(num_classes), "PASCAL VOC's colours"
+
+
+def _class_colors(
+    stored: tuple[Color, ...], values: Values, num_classes: int
+) -> tuple[Color, ...] | None:
+    """A colour for each class; None if one is missing, two are equal, or all are shades of gray."""
+    raw_of = {to: raw for raw, to in sorted(values.items(), reverse=True)}
+    raws = [raw_of.get(class_id, len(stored)) for class_id in range(num_classes)]
+    if max(raws) >= len(stored):
+        return None
+    colors = tuple(stored[raw] for raw in raws)
+    gray = num_classes > 2 and all(red == green == blue for red, green, blue in colors)
+    return None if gray or len(set(colors)) < num_classes else colors
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:12])) + (", ..." if len(values) > 12 else "")

@@ -1,0 +1,114 @@
+"""Every wrong input: exit code 2, one message that says what to do, nothing half-written."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualseg.cli.main import COMMANDS
+
+
+def refused(done):
+    """The message of a command that must have been refused."""
+    assert done.code == 2, (done.code, done.stderr)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+def test_all_faults_of_a_recipe_at_once(dualseg, street, recipe, tmp_path):
+    recipe.write_text("training: {lr: -1, max_epoch: 3}\nmodle: {}\n")
+    message = refused(dualseg("train", recipe, "--data", street, "--out", tmp_path / "run"))
+    assert "training.lr" in message
+    assert "did you mean max_epochs" in message
+    assert "modle: unknown key; did you mean model?" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_to_train_on(dualseg, tmp_path):
+    assert "--data DIR" in refused(dualseg("train", "--out", tmp_path / "run"))
+
+
+def test_a_folder_that_is_not_there(dualseg, recipe, tmp_path):
+    message = refused(dualseg("train", recipe, "--data", tmp_path / "nowhere"))
+    assert "there is no such folder" in message
+
+
+def test_an_empty_folder(dualseg, recipe, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = dualseg("train", recipe, "--data", tmp_path / "empty", "--out", tmp_path / "run")
+    assert "images" in refused(done)
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_masks_and_masks_without_image(dualseg, street, recipe, tmp_path):
+    (street / "masks" / "3.png").unlink()
+    (street / "images" / "5.png").unlink()
+    message = refused(dualseg("train", recipe, "--data", street, "--out", tmp_path / "run"))
+    assert "3" in message
+    assert "5" in message
+
+
+def test_a_mask_of_another_size(dualseg, street, recipe, tmp_path):
+    Image.fromarray(np.zeros((10, 10), np.uint8)).save(street / "masks" / "2.png")
+    message = refused(dualseg("train", recipe, "--data", street, "--out", tmp_path / "run"))
+    assert "2.png" in message
+    assert "10x10" in message
+
+
+def test_a_label_value_beyond_the_classes(dualseg, street, recipe, tmp_path):
+    (street / "dataset.yaml").write_text("class_names: [a, b]\nvalues: {0: 0, 255: 1}\n")
+    mask = np.zeros((40, 56), np.uint8)
+    mask[:2, :3] = 7
+    Image.fromarray(mask).save(street / "masks" / "4.png")
+    message = refused(dualseg("train", recipe, "--data", street, "--out", tmp_path / "run"))
+    assert "4.png" in message
+    assert "7 (6 pixels)" in message
+    assert "dataset.yaml" in message
+
+
+def test_a_truncated_image(dualseg, street, recipe, tmp_path):
+    path = street / "images" / "1.png"
+    path.write_bytes(path.read_bytes()[:200])
+    done = dualseg("train", recipe, "--data", street, "--out", tmp_path / "run")
+    assert "1.png" in refused(done)
+
+
+def test_a_run_is_not_overwritten(dualseg, street, recipe, tmp_path):
+    arguments = ("train", recipe, "--data", street, "--out", tmp_path / "run")
+    assert dualseg(*arguments, "--set", "training.max_steps=1").code == 0
+    assert "dualseg resume" in refused(dualseg(*arguments))
+
+
+def test_an_override_that_changes_the_past(dualseg, street, recipe, tmp_path):
+    run = tmp_path / "run"
+    short = ("--set", "training.max_steps=1")
+    assert dualseg("train", recipe, "--data", street, "--out", run, *short).code == 0
+    assert "training.lr" in refused(dualseg("resume", run, "--set", "training.lr=0.5"))
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate", "report", "inspect"])
+def test_a_run_that_is_not_there(dualseg, command, tmp_path):
+    assert "nowhere" in refused(dualseg(command, tmp_path / "nowhere"))
+
+
+def test_a_pickle_under_another_name(dualseg, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"\x80\x04cos\nsystem\n.")
+    path.with_suffix(".json").write_text("{}")
+    refused(dualseg("inspect", path))
+    refused(dualseg("predict", path, tmp_path / "x.png", "--out", tmp_path / "out"))
+
+
+def test_an_unknown_option(dualseg):
+    assert "--colour" in refused(dualseg("models", "--colour"))
+
+
+def test_an_unknown_model_lists_the_nearest(dualseg):
+    assert "did you mean deeplabv3" in refused(dualseg("models", "deeplab3"))
+
+
+@pytest.mark.parametrize("command", [c.__name__.rpartition(".")[2] for c in COMMANDS])
+def test_every_command_explains_itself_with_an_example(dualseg, command):
+    done = dualseg(command, "--help")
+    assert done.code == 0
+    assert "Example: dualseg" in done.stdout

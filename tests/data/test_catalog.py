@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+from pictures import gray, save
+
+from dualseg.config import DataSettings
+from dualseg.core.errors import InputError
+from dualseg.data.cache import RamCache
+from dualseg.data.catalog import list_datasets, open_dataset, open_splits
+from dualseg.data.datasets import folder_labels
+from dualseg.data.datasets.camvid import CAMVID_LABELS
+
+
+def _camvid(root: Path) -> Path:
+    for split in ("train", "val"):
+        save(root / split / "a.png", gray(2, 2))
+        save(root / f"{split}annot" / "a.png", [[0, 1], [2, 11]])
+        (root / f"{split}.txt").write_text(f"{split}/a.png {split}annot/a.png\n")
+    return root
+
+
+def _folder(root: Path) -> Path:
+    for index in range(5):
+        save(root / "images" / f"f{index}.png", gray(1, 3))
+        save(root / "masks" / f"f{index}.png", [[0, 1, 2]])
+    return root
+
+
+def _settings(*, name: str, root: str, cache: str = "auto") -> DataSettings:
+    return DataSettings.model_validate({"name": name, "root": root, "cache": cache})
+
+
+def test_the_names_are_known() -> None:
+    assert set(list_datasets()) == {"folder", "camvid", "streets"}
+
+
+def test_an_unknown_name_gets_a_hint() -> None:
+    with pytest.raises(InputError, match=r"no data set 'camvit'; did you mean camvid\?"):
+        open_dataset("camvit", split="train")
+
+
+@pytest.mark.parametrize("name", ["folder", "camvid"])
+def test_data_from_files_needs_a_folder_that_is_there(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{name} needs a folder"):
+        open_dataset(name, split="train")
+    with pytest.raises(InputError, match="nowhere is no folder"):
+        open_dataset(name, root=tmp_path / "nowhere", split="train")
+
+
+def test_generated_data_takes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="leave out"):
+        open_dataset("streets", root=tmp_path, split="train")
+
+
+def test_a_folder_opens_in_two_splits_with_the_same_classes_and_notes(tmp_path: Path) -> None:
+    splits = open_splits(_settings(name="folder", root=str(_folder(tmp_path))))
+    assert (len(splits.train), len(splits.val)) == (4, 1)
+    assert splits.train.labels is splits.val.labels
+    assert "images: 4 train, 1 val" in splits.notes
+
+
+def test_the_masks_are_scanned_once_for_both_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    real = folder_labels.read_label_values
+    monkeypatch.setattr(
+        folder_labels, "read_label_values", lambda path: (read.append(path), real(path))[1]
+    )
+    open_splits(_settings(name="folder", root=str(_folder(tmp_path))))
+    assert len(read) == len(set(read)) == 5
+
+
+def test_one_split_of_a_folder_is_that_of_both(tmp_path: Path) -> None:
+    val = open_dataset("folder", root=_folder(tmp_path), split="val")
+    both = open_splits(_settings(name="folder", root=str(tmp_path), cache="none"))
+    assert [val.name(i) for i in range(len(val))] == [both.val.name(i) for i in range(len(val))]
+
+
+def test_a_folder_laid_out_as_camvid_is_read_as_camvid_and_says_so(tmp_path: Path) -> None:
+    splits = open_splits(_settings(name="folder", root=str(_camvid(tmp_path))))
+    assert splits.train.labels is CAMVID_LABELS
+    assert splits.val.label_map(0).tolist() == [[0, 1], [2, 255]]
+    assert len(splits.notes) == 1
+    assert "read as camvid" in splits.notes[0]
+
+
+def test_camvid_by_name_needs_no_note(tmp_path: Path) -> None:
+    splits = open_splits(_settings(name="camvid", root=str(_camvid(tmp_path))))
+    assert splits.notes == ()
+
+
+def test_the_cache_of_the_recipe_is_used(tmp_path: Path) -> None:
+    root = str(_folder(tmp_path))
+    ram = open_splits(_settings(name="folder", root=root, cache="ram"))
+    none = open_splits(_settings(name="folder", root=root, cache="none"))
+    assert isinstance(ram.train, RamCache)
+    assert isinstance(ram.val, RamCache)
+    assert not isinstance(none.train, RamCache)

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+from pictures import SquareDataset, gray, save
+
+from dualseg.core.errors import InputError
+from dualseg.core.labels import LabelSpec
+from dualseg.data.cache import RamCache
+from dualseg.data.checker import check_dataset
+from dualseg.data.dataset import FileDataset, Pair
+
+LABELS = LabelSpec(("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (5, 5, 5)))
+SIX = [[0, 0, 1], [1, 1, 255]]
+
+
+def _pair(folder: Path, name: str, label: list[list[int]], size: tuple[int, int] = (2, 3)) -> Pair:
+    image = save(folder / f"{name}.jpg", gray(*size))
+    return Pair(name, image, save(folder / f"{name}.png", label))
+
+
+def test_a_clean_data_set_is_summed_up(tmp_path: Path) -> None:
+    pairs = (_pair(tmp_path, "x", SIX), _pair(tmp_path, "y", SIX))
+    summary = check_dataset(FileDataset(pairs, LABELS, "train"))
+    assert summary.num_images == 2
+    assert summary.pixels_per_class == (4, 6, 0)
+    assert summary.ignored_share == pytest.approx(2 / 12)
+    assert summary.sizes == {(2, 3): 2}
+    assert summary.warnings == ("no pixel of: c",)
+
+
+def test_much_ignored_is_a_warning(tmp_path: Path) -> None:
+    pairs = (_pair(tmp_path, "x", [[0, 1, 2], [255, 255, 255], [255, 255, 255]], (3, 3)),)
+    summary = check_dataset(FileDataset(pairs, LABELS, "train"))
+    assert summary.warnings == ("67 % of all pixels are ignored",)
+
+
+def test_all_kinds_of_faults_are_listed_at_once(tmp_path: Path) -> None:
+    unreadable = _pair(tmp_path, "cut", SIX)
+    unreadable.label.write_bytes(unreadable.label.read_bytes()[:30])
+    pairs = (
+        _pair(tmp_path, "good", SIX),
+        unreadable,
+        _pair(tmp_path, "small", [[0, 1]]),
+        _pair(tmp_path, "turned", [[0, 1], [0, 1], [0, 1]]),
+        _pair(tmp_path, "unknown", [[0, 9, 9], [9, 0, 0]]),
+    )
+    with pytest.raises(InputError) as caught:
+        check_dataset(FileDataset(pairs, LABELS, "val"))
+    assert caught.value.headline == "the split 'val' has faults:"
+    cut, small, turned, unknown = caught.value.problems
+    assert "cut.png" in cut
+    assert "small.jpg is 2x3" in small
+    assert "small.png 1x2; make them equal" in small
+    assert "90 degrees" in turned
+    assert "unknown.png: label values 9 (3 pixels) are no class" in unknown
+
+
+def test_of_many_faults_five_are_shown_with_their_number(tmp_path: Path) -> None:
+    pairs = tuple(_pair(tmp_path, f"x{index}", [[0, 1]]) for index in range(7))
+    with pytest.raises(InputError) as caught:
+        check_dataset(FileDataset(pairs, LABELS, "train"))
+    assert len(caught.value.problems) == 6
+    assert caught.value.problems[-1] == "... 7 labels have another size than their image in all"
+
+
+def test_an_empty_split_is_refused() -> None:
+    with pytest.raises(InputError, match="'train' holds no image"):
+        check_dataset(FileDataset((), LABELS, "train"))
+
+
+def test_generated_data_is_counted_too() -> None:
+    summary = check_dataset(SquareDataset(2, height=4, width=8))
+    assert summary.pixels_per_class == (48, 16)  # a 2x4 square in each of two 4x8 images
+
+
+def test_files_behind_a_cache_are_checked_as_files(tmp_path: Path) -> None:
+    dataset = FileDataset((_pair(tmp_path, "x", [[0, 1]]),), LABELS, "train")
+    with pytest.raises(InputError, match="make them equal"):
+        check_dataset(RamCache(dataset))

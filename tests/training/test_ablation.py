@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from dualseg.config import load_recipe
+from dualseg.core.errors import InputError
+from dualseg.training.ablation import VARIANTS, plan_ablation, run_ablation, slug
+
+RECIPE = load_recipe("quickstart")
+
+
+def test_the_grid_holds_both_baselines_and_every_part():
+    plan = plan_ablation(RECIPE, Path("out"))
+    assert [run.variant for run in plan] == list(VARIANTS)
+    low, full, sssr, sisr, affinity = (run.recipe for run in plan)
+    assert (low.dsrl.enabled, low.data.label_size) == (False, "input")
+    assert (full.dsrl.enabled, full.data.label_size) == (False, "full")
+    assert [r.dsrl.stage for r in (sssr, sisr, affinity)] == [1, 2, 3]
+    assert {r.training for r in (low, full, sssr, sisr, affinity)} == {RECIPE.training}
+
+
+def test_seeds_are_whole_and_folders_apart():
+    plan = plan_ablation(RECIPE, Path("out"), num_seeds=2)
+    assert [run.seed for run in plan] == [0] * 5 + [1] * 5
+    assert all(run.recipe.seed == run.seed for run in plan)
+    assert len({run.folder for run in plan}) == 10
+    assert plan[-1].folder == Path("out/sssr_sisr_fa/seed_1")
+
+
+def test_names_become_folder_names():
+    assert [slug(name) for name in VARIANTS] == [
+        "low_label",
+        "full_label",
+        "sssr",
+        "sssr_sisr",
+        "sssr_sisr_fa",
+    ]
+
+
+def test_finished_runs_are_kept_and_stopped_ones_resumed(tmp_path):
+    plan = plan_ablation(RECIPE, tmp_path, variants=["low label", "+SSSR", "full label"])
+    finished, stopped, new = plan
+    stopped.folder.mkdir(parents=True)
+    (stopped.folder / "config.yaml").touch()
+    done = []
+    run_ablation(
+        plan,
+        train=lambda recipe, folder: done.append(("train", folder)),
+        resume=lambda folder: done.append(("resume", folder)),
+        is_finished=lambda folder: folder == finished.folder,
+        announce=lambda run, number: None,
+        finish=lambda run: done.append(("finish", run.folder)),
+    )
+    assert done == [
+        ("resume", stopped.folder),
+        ("finish", stopped.folder),
+        ("train", new.folder),
+        ("finish", new.folder),
+    ]
+
+
+def test_unknown_variants_and_full_size_inputs_are_refused():
+    with pytest.raises(InputError, match=r"did you mean \+SSSR"):
+        plan_ablation(RECIPE, Path("out"), variants=["SSSR"])
+    full = RECIPE.model_copy(update={"data": RECIPE.data.model_copy(update={"input_scale": 1.0})})
+    with pytest.raises(InputError, match=r"needs 0\.5"):
+        plan_ablation(full, Path("out"))
