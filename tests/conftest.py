@@ -1,4 +1,4 @@
-"""One thread and one seed for every test: the same bits on every machine, and no fight over cores."""
+"""One thread and one seed for every test: the same bits everywhere, and no fight over cores."""
 
 import os
 

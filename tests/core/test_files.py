@@ -25,9 +25,13 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, mo
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError, match="half way"), new_folder(tmp_path / "made") as folder:
-        (folder / "a").write_text("a")
-        raise RuntimeError("half way")
+    def fail_half_way():
+        with new_folder(tmp_path / "made") as folder:
+            (folder / "a").write_text("a")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way()
     assert os.listdir(tmp_path) == []
     with new_folder(tmp_path / "made") as folder:
         (folder / "a").write_text("a")

@@ -11,6 +11,8 @@ from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.images import read_image, read_label_values
 
+SMALL_IDS = 1 << 16
+
 
 class SegmentationDataset(Protocol):
     """Images with label maps of the same size, by index."""
@@ -107,10 +109,19 @@ def map_values(values: NDArray[np.int32], labels: LabelSpec, path: Path) -> NDAr
 
 def unknown_values(values: NDArray[np.int32], labels: LabelSpec) -> dict[int, int]:
     """Raw values without a meaning -> number of pixels."""
-    found, counts = np.unique(values, return_counts=True)
+    found, counts = _count(values)
     return {
         int(v): int(n) for v, n in zip(found, counts, strict=True) if int(v) not in labels.values
     }
+
+
+def _count(values: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Values that occur, ascending, and how often; the usual small ids are counted in one pass."""
+    if values.min() < 0 or values.max() >= SMALL_IDS:
+        return np.unique(values, return_counts=True)  # type: ignore[return-value]
+    counts = np.bincount(values.ravel())
+    found = np.flatnonzero(counts)
+    return found, counts[found]
 
 
 def describe_unknown(unknown: dict[int, int], labels: LabelSpec) -> str:

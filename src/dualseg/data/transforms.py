@@ -100,8 +100,8 @@ def cut(image: Image, label_map: LabelMap, window: Window, crop: Size) -> tuple[
     if ids.shape != window.size:
         shrinking = height * width < ids.size
         method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-        part = cv2.resize(part, (width, height), interpolation=method)
-        ids = cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        part = _resize(part, (width, height), method)
+        ids = _resize(ids, (width, height), cv2.INTER_NEAREST_EXACT)
     if window.size == crop:
         return part, ids
     mean = image.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
@@ -129,4 +129,10 @@ def change_colors(image: Image, strength: float, random: np.random.Generator) ->
     matrix = saturation * np.eye(3) + (1 - saturation) * gray
     matrix = np.diag(balance) @ matrix * (brightness * contrast)
     mean = float(image[::4, ::4].mean()) * brightness * (1 - contrast)
-    return cv2.transform(image, np.hstack([matrix, np.full((3, 1), mean)]))
+    changed = cv2.transform(image, np.hstack([matrix, np.full((3, 1), mean)]))
+    return np.asarray(changed, np.uint8)
+
+
+def _resize(picture: NDArray[np.uint8], size: Size, method: int) -> NDArray[np.uint8]:
+    """cv2's sizes are (width, height)."""
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)

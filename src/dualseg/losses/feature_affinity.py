@@ -52,8 +52,8 @@ def feature_affinity_loss(
         or features_seg.shape[2:] != features_sr.shape[2:]
     ):
         raise ValueError(
-            f"feature maps {tuple(features_seg.shape)} and {tuple(features_sr.shape)} must agree in "
-            "batch, height and width"
+            f"feature maps {tuple(features_seg.shape)} and {tuple(features_sr.shape)} must agree "
+            "in batch, height and width"
         )
     with torch.autocast(features_seg.device.type, enabled=False):
         seg = _vectors(features_seg.float(), normalization)

@@ -121,7 +121,7 @@ class DsrlModel(nn.Module):
         return output._replace(features_seg=seg, features_sr=sr)
 
     def prune(self) -> SegmentationModel:
-        """The host with its SSSR decoder: an ordinary network, same weights, bit-identical logits."""
+        """The host with its SSSR decoder: an ordinary network, same weights, identical logits."""
         pruned = self.host.prune()
         options = {**self.options.to_dict(), "inference_only": True}
         pruned.architecture = {**self.architecture, "auxiliary": False, "dsrl": options}

@@ -1,0 +1,1 @@
+"""The parts that a generated street scene is drawn from."""
