@@ -40,7 +40,7 @@ def test_half_the_resolution_loses_thin_things():
             kept += int((truth & half).sum())
             total += int((truth | half).sum())
         assert kept / total < most_kept
-        assert name != "sky" or kept / total > 0.95
+        assert name != "sky" or kept / total > 0.9
 
 
 def test_an_unknown_split_is_refused():
