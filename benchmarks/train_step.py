@@ -6,8 +6,9 @@
 Every row is forward, loss, backward and AdamW step on random images, the median of the repeats,
 the rows taken in turn so that a change of the machine's speed meets all of them. `size` is the
 network's input; a DSRL network is supervised at twice that. The peer is
-segmentation_models_pytorch's DeepLabV3+ with the same backbone, as its users
-run it: fp32, default memory format.
+segmentation_models_pytorch's DeepLabV3+ with the same backbone, as its users run it: fp32, default
+memory format. Its rows, too, profit from the kept memory (see dualseg.core.memory); run once more
+with --plain-memory for what its users get.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from torch import nn
 from dualseg.config import check_recipe
 from dualseg.core.facts import default_labels
 from dualseg.core.geometry import shrink_images
+from dualseg.core.memory import keep_freed_memory
 from dualseg.models.catalog import create_model
 from dualseg.training.objective import TrainingBatch, create_objective
 
@@ -101,10 +103,17 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=11)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--plain-memory",
+        action="store_true",
+        help="leave freed memory to glibc's defaults, as a peer's user does",
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
+    if not arguments.plain_memory:
+        keep_freed_memory()
     height, width = (int(side) for side in arguments.size.split("x"))
     common = (arguments.batch, (height, width), arguments.classes)
 
@@ -137,9 +146,9 @@ def report(medians: dict[str, float], arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps({"size": arguments.size, "ms_per_image": medians}))
         return
-    print(
-        f"input {arguments.size}, batch {arguments.batch}, {arguments.threads} threads, torch {torch.__version__}"
-    )
+    memory = "plain memory" if arguments.plain_memory else "freed memory kept"
+    machine = f"{arguments.threads} threads, torch {torch.__version__}, {memory}"
+    print(f"input {arguments.size}, batch {arguments.batch}, {machine}")
     print(f"{'':44s} ms/image  peer fp32 / this  this / ours plain")
     for name, value in medians.items():
         print(f"{name:44s} {value:8.1f}  {peer / value:15.2f}x  {value / plain:16.2f}x")
