@@ -19,13 +19,13 @@ DataSource = Annotated[
 @app.command(epilog="Example: dualseg data check my-folder")
 def check(source: DataSource, json: Json = False) -> None:
     """Find every fault of the labels before training: file, value, pixels, what to do."""
-    from dualseg.cli.recipes import data_overrides
-    from dualseg.config import load_recipe
+    from dualseg.cli.recipes import find_data
+    from dualseg.config import DataSettings
     from dualseg.data.catalog import open_splits
     from dualseg.data.checker import check_dataset
 
-    settings = load_recipe(None, overrides=data_overrides(source))
-    splits = open_splits(settings.data)
+    name, root = find_data(source, before="folder")
+    splits = open_splits(DataSettings(name=name, root=root))
     for note in splits.notes:
         say(note)
     summaries = {dataset.split: check_dataset(dataset) for dataset in (splits.train, splits.val)}

@@ -14,21 +14,24 @@ EXAMPLE = "Example: dualseg prune runs/camvid camvid.safetensors"
 
 def prune(
     model: Model,
-    out: Annotated[Path, typer.Argument(metavar="DST", help="A new .safetensors file.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="DST", help="A new .safetensors file, or a new folder.")
+    ],
     json: Json = False,
 ) -> None:
     """Drop what inference does not need: SISR, FTM, auxiliary heads, optimiser."""
     from dataclasses import replace
 
-    from dualseg.checkpoints.model_files import load_unpruned, save_model_file
+    from dualseg.checkpoints.model_files import load_unpruned, save_model, save_model_file
 
-    if out.suffix != ".safetensors":
-        raise InputError(f"DST is {out}; give a name that ends in .safetensors")
+    if out.suffix not in (".safetensors", ""):
+        raise InputError(f"DST is {out}; give a name that ends in .safetensors, or a folder")
     if out.exists():
         raise InputError(f"{out} exists; choose another name or remove it")
     whole, facts = load_unpruned(model)
     pruned = whole.prune()
-    save_model_file(out, pruned, replace(facts, architecture=pruned.architecture))
+    save = save_model_file if out.suffix else save_model
+    save(out, pruned, replace(facts, architecture=pruned.architecture))
     before = sum(p.numel() for p in whole.parameters())
     after = sum(p.numel() for p in pruned.parameters())
     if json:

@@ -7,7 +7,7 @@ from typing import Any
 from dualseg.checkpoints.model_files import read_run_config
 from dualseg.config import Recipe, load_recipe, parse_override
 from dualseg.core.errors import InputError
-from dualseg.data.catalog import list_datasets, open_dataset
+from dualseg.data.catalog import kind_of_folder, list_datasets, open_dataset
 from dualseg.data.dataset import SegmentationDataset
 
 DEFAULT_RECIPE = "default"
@@ -21,29 +21,38 @@ def read_recipe(recipe: str | None, data: str | None, overrides: Sequence[str] |
         data: The name of a data set, or a folder; a folder keeps the kind of data the recipe names.
         overrides: `key=value`.
     """
-    named = [o for o in overrides or () if _sets_data_name(o)]
+    named = any(_sets_data(override) for override in overrides or ())
     if recipe is None and data is None and not named:
         raise InputError(
             "nothing to train on: give --data DIR (images and masks), --data NAME "
             f"({', '.join(list_datasets())}), or a recipe"
         )
-    return load_recipe(
-        recipe or DEFAULT_RECIPE, overrides=[*data_overrides(data), *(overrides or ())]
-    )
+    chosen = recipe or DEFAULT_RECIPE
+    name, root = find_data(data, before=load_recipe(chosen).data.name)
+    said = [f"data.name={name}", f"data.root={_quoted(root) if root else 'null'}"]
+    return load_recipe(chosen, overrides=[*(said if data else ()), *(overrides or ())])
 
 
-def data_overrides(data: str | None) -> list[str]:
-    """`--data` as overrides: a name sets data.name, a folder data.root."""
+def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:
+    """Name and folder that `--data` stands for.
+
+    Args:
+        data: A data set's name or a folder; None keeps the name there was.
+        before: The name there was. A folder is read as that kind of data.
+
+    Raises:
+        InputError: Neither a folder nor a name.
+    """
     if data is None:
-        return []
-    if data in list_datasets() and not Path(data).is_dir():
-        return [f"data.name={data}"]
-    if not Path(data).is_dir():
-        raise InputError(
-            f"--data {data}: there is no such folder, and no data set of that name; "
-            f"data sets: {', '.join(list_datasets())}"
-        )
-    return [f"data.root={_quoted(str(Path(data).resolve()))}"]
+        return before, None
+    if Path(data).is_dir():
+        return kind_of_folder(before), str(Path(data).resolve())
+    if data in list_datasets():
+        return data, None
+    raise InputError(
+        f"--data {data}: there is no such folder, and no data set of that name; "
+        f"data sets: {', '.join(list_datasets())}"
+    )
 
 
 def open_evaluation_data(model: str, data: str | None, split: str | None) -> SegmentationDataset:
@@ -60,18 +69,17 @@ def open_evaluation_data(model: str, data: str | None, split: str | None) -> Seg
     settings = read_run_config(model)
     if settings is None:
         if data is None:
-            raise InputError(
-                f"{model} is not in a run folder, so say on what to evaluate: --data DIR"
-            )
-        name, root = (data, None) if data in list_datasets() else ("folder", data)
+            raise InputError(f"{model} is in no run folder, so say on what to evaluate: --data DIR")
+        name, root = find_data(data, before="folder")
         return open_dataset(name, root=root, split=split or "val")
-    name, root = settings.data.name, settings.data.root
-    if data is not None:
-        name, root = (data, None) if data in list_datasets() else (name, data)
+    if data is None:
+        name, root = settings.data.name, settings.data.root
+    else:
+        name, root = find_data(data, before=settings.data.name)
     return open_dataset(name, root=root, split=split or settings.data.val_split)
 
 
-def _sets_data_name(override: str) -> bool:
+def _sets_data(override: str) -> bool:
     section: Any = parse_override(override).get("data", {})
     return isinstance(section, dict) and ("name" in section or "root" in section)
 

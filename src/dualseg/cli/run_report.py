@@ -5,8 +5,11 @@ from pathlib import Path
 from dualseg.checkpoints.model_files import load_model
 from dualseg.cli.console import counting
 from dualseg.cli.recipes import open_evaluation_data
+from dualseg.config import load_recipe
 from dualseg.evaluation.evaluate import evaluate
 from dualseg.evaluation.gallery import collect_gallery
+from dualseg.training.environment import choose_device
+from dualseg.training.run_folder import CONFIG_FILE
 from dualseg.visual.report import write_report
 
 
@@ -23,7 +26,8 @@ def finish_run(run: Path, *, checkpoint: str = "best") -> Path:
     folder = run / "checkpoints" / checkpoint
     model = load_model(folder if folder.exists() else run / "checkpoints" / "last")
     dataset = open_evaluation_data(str(run), None, None)
+    device = choose_device(load_recipe(run / CONFIG_FILE).runtime.device)
     with counting("evaluating") as progress:
-        evaluation = evaluate(model, dataset, progress=progress)
+        evaluation = evaluate(model, dataset, device=device, progress=progress)
     collect_gallery(run, model, dataset, evaluation)
     return write_report(run)

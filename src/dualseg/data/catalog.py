@@ -14,6 +14,8 @@ from dualseg.data.datasets.camvid import has_camvid_layout, open_camvid
 from dualseg.data.datasets.folder import describe_folder
 from dualseg.data.datasets.streets import Streets
 
+GENERATED = ("streets",)  # data sets without a folder
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -39,6 +41,11 @@ class _Source(NamedTuple):
 def list_datasets() -> list[str]:
     """Names that `open_dataset` takes."""
     return list(_SOURCES)
+
+
+def kind_of_folder(name: str) -> str:
+    """The kind of data a folder is read as where `name` stood before: generated data has none."""
+    return "folder" if name in GENERATED else name
 
 
 def open_dataset(name: str, *, root: str | Path | None = None, split: str) -> SegmentationDataset:

@@ -75,6 +75,7 @@ def train(
         splits = open_splits(recipe.data)
         for note in splits.notes:
             progress.message(note)
+        progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
         check_data(splits, progress.message)
         recipe = fill_in(recipe, splits)
         loop = _new_loop(recipe, run_folder, splits, progress)
