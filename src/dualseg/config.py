@@ -37,7 +37,7 @@ class ModelSettings(Section):
     neck: str | None = None
     pretrained: bool | str = False
     auxiliary: bool = False
-    auxiliary_weight: float = Field(0.4, ge=0)
+    auxiliary_weight: float = Field(default=0.4, ge=0)
 
 
 DSRL_PRESETS: dict[str, dict[str, Any]] = {
@@ -82,9 +82,9 @@ class DsrlSettings(Section):
     enabled: bool = False
     stage: Literal[1, 2, 3] = 3
     preset: Literal["ours", "official", "dootmaan", "sanje2v"] = "ours"
-    image_weight: float = Field(0.1, ge=0)
-    affinity_weight: float = Field(1.0, ge=0)
-    warmup_steps: int = Field(0, ge=0)
+    image_weight: float = Field(default=0.1, ge=0)
+    affinity_weight: float = Field(default=1.0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
     sssr: Literal["deconvolution", "pixel_shuffle", "bilinear", "official", "sanje2v"] = (
         "deconvolution"
     )
@@ -94,7 +94,7 @@ class DsrlSettings(Section):
     affinity_distance: Literal["l1", "l2"] = "l1"
     affinity_pairing: Literal["like", "all"] = "like"
     affinity_reduction: Literal["mean", "batch_sum"] = "mean"
-    affinity_subsampling: int = Field(8, ge=1)
+    affinity_subsampling: int = Field(default=8, ge=1)
     ftm: Literal["seg", "both"] = "seg"
     image_target: Literal["normalized", "unit"] = "normalized"
     frozen: tuple[Literal["sisr_decoder", "ftm"], ...] = ()
@@ -133,11 +133,11 @@ class DataSettings(Section):
     train_split: str = "train"
     val_split: str = "val"
     crop_size: tuple[int, int] | None = None
-    input_scale: float = Field(1.0, gt=0, le=1)
+    input_scale: float = Field(default=1.0, gt=0, le=1)
     label_size: Literal["full", "input"] = "full"
     scale_range: tuple[float, float] = (0.5, 2.0)
     flip: bool = True
-    photometric: float = Field(0.0, ge=0, le=1)
+    photometric: float = Field(default=0.0, ge=0, le=1)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     cache: Literal["auto", "ram", "none"] = "auto"
@@ -167,29 +167,29 @@ class DataSettings(Section):
 class TrainingSettings(Section):
     """How long, how fast, in which precision, and what is kept. One of the two lengths is given."""
 
-    max_steps: int | None = Field(None, ge=1)
-    max_epochs: int | None = Field(None, ge=1)
-    batch_size: int = Field(8, ge=1)
-    accumulate_steps: int = Field(1, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    max_epochs: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    accumulate_steps: int = Field(default=1, ge=1)
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = Field(0.01, gt=0)
-    head_lr_multiplier: float = Field(1.0, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    lr: float = Field(default=0.01, gt=0)
+    head_lr_multiplier: float = Field(default=1.0, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: float = Field(5e-4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0)
     schedule: Literal["poly", "constant"] = "poly"
-    poly_power: float = Field(0.9, gt=0)
-    warmup_steps: int = Field(0, ge=0)
-    warmup_factor: float = Field(0.01, gt=0, le=1)
-    clip_grad_norm: float | None = Field(None, gt=0)
-    ema_decay: float | None = Field(None, gt=0, lt=1)
+    poly_power: float = Field(default=0.9, gt=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    warmup_factor: float = Field(default=0.01, gt=0, le=1)
+    clip_grad_norm: float | None = Field(default=None, gt=0)
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
-    eval_every: int | None = Field(None, ge=1)
-    checkpoint_every: int | None = Field(None, ge=1)
-    keep_checkpoints: int = Field(2, ge=2)
-    log_every: int = Field(10, ge=1)
-    num_workers: int = Field(0, ge=0)
+    eval_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=2)
+    log_every: int = Field(default=10, ge=1)
+    num_workers: int = Field(default=0, ge=0)
     init_weights: str | None = None
 
 
@@ -197,7 +197,7 @@ class RuntimeSettings(Section):
     """The machine: device, and the thread count that CPU bits depend on."""
 
     device: str = "auto"
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
 
     @field_validator("device")
     @classmethod
@@ -211,7 +211,7 @@ class RuntimeSettings(Section):
 class Recipe(Section):
     """A whole recipe. See the sections for their keys."""
 
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     model: ModelSettings = ModelSettings()
     dsrl: DsrlSettings = DsrlSettings()
     data: DataSettings = DataSettings()

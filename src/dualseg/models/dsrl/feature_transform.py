@@ -50,7 +50,7 @@ class FeatureTransform(nn.Module):
         self.sr = _transform(sr_channels, channels) if sides == "both" else nn.Identity()
 
     def forward(self, seg: Tensor, sr: Tensor, output_size: Size) -> ComparableFeatures:
-        size = tuple(-(-side // self.subsampling) for side in output_size)
+        size = -(-output_size[0] // self.subsampling), -(-output_size[1] // self.subsampling)
         return ComparableFeatures(self.seg(_pool_to(seg, size)), self.sr(_pool_to(sr, size)))
 
 
@@ -62,7 +62,7 @@ def _transform(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-def _pool_to(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+def _pool_to(maps: Tensor, size: Size) -> Tensor:
     """Average pooling to (B, C, *size); bilinear where the map is smaller than that."""
     if tuple(maps.shape[-2:]) == size:
         return maps
