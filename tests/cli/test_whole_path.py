@@ -66,9 +66,10 @@ def test_train_resume_evaluate_predict_prune_report(dualseg, street, recipe, tmp
 
 def test_the_loss_falls_on_images_it_has_seen(dualseg, street, recipe, tmp_path):
     run = tmp_path / "run"
-    settings = ["--set", "training.max_steps=25", "--set", "training.eval_every=25"]
-    plain = ["--set", "dsrl.enabled=false", "--set", "training.lr=0.003"]
-    done = dualseg("train", recipe, "--data", street, "--out", run, *settings, *plain)
+    settings = ["--set", "training.max_steps=40", "--set", "training.eval_every=40"]
+    fine = ["--set", "model.name=deeplabv3plus", "--set", "training.batch_size=4"]
+    fine += ["--set", "dsrl.stage=1", "--set", "training.lr=0.003"]
+    done = dualseg("train", recipe, "--data", street, "--out", run, *settings, *fine)
     assert done.code == 0, done.stderr
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["split"] == "train"]
