@@ -1,7 +1,10 @@
 import math
 
+import pytest
 import torch
+import torch.nn.functional as F
 
+from dualseg.losses import cross_entropy as module
 from dualseg.losses.cross_entropy import cross_entropy
 
 
@@ -41,5 +44,28 @@ def test_parts_of_a_batch_add_up_to_the_batch():
 
 
 def test_bf16_logits_are_scored_in_fp32():
-    logits = torch.randn(1, 3, 4, 4).bfloat16()
-    assert cross_entropy(logits, torch.zeros(1, 4, 4, dtype=torch.long)).dtype == torch.float32
+    logits = (torch.randn(1, 3, 16, 16) * 8).bfloat16().requires_grad_()
+    target = torch.randint(0, 3, (1, 16, 16))
+    loss = cross_entropy(logits, target)
+    torch.testing.assert_close(loss, F.cross_entropy(logits.float(), target))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    (expected,) = torch.autograd.grad(F.cross_entropy(logits.float(), target), logits)
+    assert gradient.dtype == torch.bfloat16
+    torch.testing.assert_close(gradient, expected, rtol=0.02, atol=1e-5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("slice_elements", [1, 100, 1 << 18])
+def test_slices_give_what_torch_gives(monkeypatch, memory_format, slice_elements):
+    monkeypatch.setattr(module, "CPU_SLICE_ELEMENTS", slice_elements)
+    logits = torch.randn(2, 5, 9, 7).contiguous(memory_format=memory_format).requires_grad_()
+    target = torch.randint(0, 5, (2, 9, 7))
+    target[0, :3] = 255
+    loss, expected = (
+        cross_entropy(logits, target),
+        F.cross_entropy(logits, target, ignore_index=255),
+    )
+    torch.testing.assert_close(loss, expected)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, logits)[0])
+    assert gradient.is_contiguous(memory_format=memory_format)

@@ -4,7 +4,13 @@ import pytest
 
 from dualseg.config import load_recipe
 from dualseg.core.errors import InputError
-from dualseg.training.ablation import VARIANTS, plan_ablation, run_ablation, slug
+from dualseg.training.ablation import (
+    VARIANTS,
+    plan_ablation,
+    require_same_recipes,
+    run_ablation,
+    slug,
+)
 
 RECIPE = load_recipe("quickstart")
 
@@ -38,10 +44,10 @@ def test_names_become_folder_names():
 
 
 def test_finished_runs_are_kept_and_stopped_ones_resumed(tmp_path):
-    plan = plan_ablation(RECIPE, tmp_path, variants=["low label", "+SSSR", "full label"])
+    plan = plan_ablation(RECIPE, tmp_path, variants=["+SSSR", "full label", "low label"])
     finished, stopped, new = plan
-    stopped.folder.mkdir(parents=True)
-    (stopped.folder / "config.yaml").touch()
+    assert [run.variant for run in plan] == ["low label", "full label", "+SSSR"]
+    leave_run(stopped, stopped.recipe)
     done = []
     run_ablation(
         plan,
@@ -57,6 +63,22 @@ def test_finished_runs_are_kept_and_stopped_ones_resumed(tmp_path):
         ("train", new.folder),
         ("finish", new.folder),
     ]
+
+
+def test_runs_of_another_recipe_are_not_mixed_in(tmp_path):
+    plan = plan_ablation(RECIPE, tmp_path)
+    longer = plan[1].recipe.training.model_copy(update={"max_steps": 7, "num_workers": 3})
+    leave_run(plan[0], plan[0].recipe)
+    leave_run(plan[1], plan[1].recipe.model_copy(update={"training": longer}))
+    with pytest.raises(InputError, match=r"another recipe(?s:.)*max_steps: 7 there") as error:
+        require_same_recipes(plan)
+    assert len(error.value.problems) == 1
+
+
+def leave_run(run, recipe):
+    """What a stopped run leaves, as far as the grid looks at it."""
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.yaml").write_text(recipe.to_yaml())
 
 
 def test_unknown_variants_and_full_size_inputs_are_refused():

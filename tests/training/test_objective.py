@@ -1,11 +1,14 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from dualseg.config import check_recipe
+from dualseg.config import TrainingSettings, check_recipe
 from dualseg.core.facts import default_labels
+from dualseg.core.geometry import shrink_images
 from dualseg.losses.feature_affinity import feature_affinity_loss
 from dualseg.models.catalog import create_model
 from dualseg.training.objective import Objective, TrainingBatch, create_objective
+from dualseg.training.optimizers import create_optimizer
 
 
 def batch_of(size=(32, 48), images=2):
@@ -55,8 +58,25 @@ def test_warmup_grows_linearly_and_leaves_the_labels_alone():
 
 def test_a_plain_network_is_scored_at_the_labels_size():
     batch = batch_of()
-    losses = Objective()(network(auxiliary=True)(batch.image), batch, 0)
-    assert set(losses) == {"cross_entropy", "auxiliary"}
+    output = network(auxiliary=True)(batch.image)
+    losses = Objective(auxiliary_weight=0.4)(output, batch, 0)
+    expected = [
+        F.cross_entropy(
+            F.interpolate(logits, size=batch.target.shape[1:], mode="bilinear"), batch.target
+        )
+        for logits in (output.logits, output.auxiliary_logits[0])
+    ]
+    torch.testing.assert_close(losses["cross_entropy"], expected[0])
+    torch.testing.assert_close(losses["auxiliary"], 0.4 * expected[1])
+
+
+def test_an_odd_crop_trains_in_every_stage():
+    image_hr = torch.randn(2, 3, 65, 97)
+    image = shrink_images(image_hr, 0.5)
+    batch = TrainingBatch(image, image_hr, torch.randint(0, 3, (2, 65, 97)))
+    for stage in (1, 2, 3):
+        losses = Objective()(network(dsrl={"stage": stage})(image), batch, 0)
+        assert all(torch.isfinite(loss) for loss in losses.values())
 
 
 def test_a_unit_target_undoes_the_normalisation():
@@ -71,7 +91,7 @@ def test_after_one_step_every_part_of_the_network_has_changed():
     # The worst defect of a public port: its SISR decoder and FTM were in no optimiser group.
     model = network(dsrl=True)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = create_optimizer(model, TrainingSettings(max_steps=1, lr=0.1, weight_decay=0))
     batch = batch_of()
     sum(Objective()(model(batch.image), batch, 0).values()).backward()
     optimizer.step()

@@ -9,7 +9,12 @@ from dualseg.cli.console import percent, print_json, print_table, say
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
 
-app = typer.Typer(help="Check a data set, or make the embedded one.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check a data set, or make the embedded one.",
+    epilog="Example: dualseg data check my-folder",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 DataSource = Annotated[
     str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, or a data set's name.")

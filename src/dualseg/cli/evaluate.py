@@ -20,7 +20,9 @@ class Protocol(str, Enum):
 def evaluate(
     model: Model,
     data: Data = None,
-    split: Annotated[str, typer.Option("--split", help="Part of the data set.")] = "val",
+    split: Annotated[
+        str | None, typer.Option("--split", help="Part of the data set; the validation split.")
+    ] = None,
     protocol: Annotated[
         Protocol, typer.Option("--protocol", help="whole: whole images, scored at native size.")
     ] = Protocol.whole,
@@ -54,15 +56,18 @@ def evaluate(
         print_json(result)
         return
     rows = [[name, percent(iou)] for name, iou in result["iou_per_class"].items()]
-    print_table(f"IoU on {len(dataset)} images of {split}", ["class", "IoU"], rows)
-    absent = [name for name, iou in result["iou_per_class"].items() if iou is None]
+    print_table(f"IoU on {len(dataset)} images of {dataset.split}", ["class", "IoU"], rows)
+    absent = evaluation.classes_without_pixels
     if absent:
-        say(f"without any pixel, and left out of the mean: {', '.join(absent)}")
+        say(
+            f"not in the truth: {', '.join(absent)}; IoU is 0 where such a class was predicted all "
+            "the same, and left out of the mean otherwise"
+        )
     scale = result["protocol"]["input_scale"]
     print(
         f"mIoU {percent(result['miou'])}, pixel accuracy {percent(result['pixel_accuracy'])}, "
         f"class accuracy {percent(result['class_accuracy'])}, "
         f"ignored {percent(result['ignored_share'])} "
         f"(protocol: {result['protocol']['name']}, native resolution, "
-        f"network input scaled by {scale:g})"
+        f"network input scaled by {scale:g}, {precision})"
     )

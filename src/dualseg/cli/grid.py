@@ -9,11 +9,13 @@ from typing import Any
 from dualseg.checkpoints.model_files import load_model
 from dualseg.cli.console import TrainingProgress, percent, print_table, say
 from dualseg.cli.run_report import finish_run
+from dualseg.config import load_recipe
 from dualseg.core.files import write_json
 from dualseg.evaluation.latency import count_parameters, measure_latency
 from dualseg.training.ablation import VARIANTS, AblationRun, run_ablation
 from dualseg.training.pace import seconds_per_epoch
-from dualseg.training.trainer import resume, train
+from dualseg.training.run_folder import CONFIG_FILE
+from dualseg.training.trainer import is_finished, resume, train
 from dualseg.visual.comparison import write_comparison
 from dualseg.visual.comparison_rows import ComparisonRow, paired_difference
 from dualseg.visual.run_files import EVALUATION_FILE, EVALUATION_FOLDER
@@ -44,7 +46,7 @@ def train_grid(plan: Sequence[AblationRun], watch: Callable[[str], TrainingProgr
         plan,
         train=start,
         resume=go_on,
-        is_finished=_is_evaluated,
+        is_finished=_is_done,
         announce=lambda run, number: say(f"[{number}/{len(plan)}] {label(run)}"),
         finish=lambda run: finish_run(run.folder, checkpoint="last"),
     )
@@ -57,7 +59,7 @@ def write_grid(plan: Sequence[AblationRun], out: Path, *, title: str) -> dict[st
         {"rows": [...], "report": path}; a row is name, miou (mean over seeds), miou_per_seed,
         spread, latency_ms, seconds_per_epoch, parameters, iou_per_class.
     """
-    variants = list(dict.fromkeys(run.variant for run in plan))
+    variants = list(dict.fromkeys(run.variant for run in plan))  # baselines first
     rows = [_row(name, [run for run in plan if run.variant == name]) for name in variants]
     report = write_comparison(out, rows, title=title, num_baselines=_num_baselines(variants))
     table = {"rows": [_plain(row, rows[0]) for row in rows], "report": str(report)}
@@ -85,15 +87,18 @@ def print_rows(table: dict[str, Any]) -> None:
     print_table("Whole images at native resolution", header, cells)
 
 
-def _is_evaluated(folder: Path) -> bool:
-    return (folder / EVALUATION_FOLDER / EVALUATION_FILE).exists()
+def _is_done(folder: Path) -> bool:
+    """Trained to its last step, and its last checkpoint evaluated (not its best one)."""
+    if not (folder / EVALUATION_FOLDER / EVALUATION_FILE).exists() or not is_finished(folder):
+        return False
+    return _read_evaluation(folder).get("checkpoint") == "last"
 
 
 def _row(name: str, runs: Sequence[AblationRun]) -> ComparisonRow:
     evaluations = [_read_evaluation(run.folder) for run in runs]
     model = load_model(runs[0].folder / "checkpoints" / "last")
-    size = runs[0].recipe.data.crop_size
-    assert size is not None, "the recipes of a grid give a crop size"
+    size = load_recipe(runs[0].folder / CONFIG_FILE).data.crop_size  # filled in by the run
+    assert size is not None
     return ComparisonRow(
         name=name,
         runs=tuple(run.folder for run in runs),

@@ -85,7 +85,7 @@ def _run() -> int:
         say(f"error: {error}")
         return USER_ERROR
     except Interrupted as interruption:
-        say(f"{interruption}; go on with: dualseg resume RUN")
+        say(f"{interruption}; go on with `dualseg resume RUN`, or repeat an ablate or quickstart")
         return interruption.exit_code
     except (KeyboardInterrupt, typer.Abort):
         say("interrupted")

@@ -26,8 +26,9 @@ def prune(
 
     if out.suffix not in (".safetensors", ""):
         raise InputError(f"DST is {out}; give a name that ends in .safetensors, or a folder")
-    if out.exists():
-        raise InputError(f"{out} exists; choose another name or remove it")
+    for path in (out, out.with_suffix(".json")):
+        if path.exists():
+            raise InputError(f"{path} exists; choose another name or remove it")
     whole, facts = load_unpruned(model)
     pruned = whole.prune()
     save = save_model_file if out.suffix else save_model

@@ -25,4 +25,4 @@ def predict_some(run: AblationRun, folder: Path) -> None:
         picture = Image.fromarray(dataset.image(index))
         write_atomic(path, lambda file, picture=picture: picture.save(file, format="PNG"))
         paths.append(path)
-    predict_files(Predictor(load_model(run.folder)), paths, folder)
+    predict_files(Predictor(load_model(run.folder / "checkpoints" / "last")), paths, folder)

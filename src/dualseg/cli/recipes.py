@@ -27,10 +27,13 @@ def read_recipe(recipe: str | None, data: str | None, overrides: Sequence[str] |
             "nothing to train on: give --data DIR (images and masks), --data NAME "
             f"({', '.join(list_datasets())}), or a recipe"
         )
-    chosen = recipe or DEFAULT_RECIPE
-    name, root = find_data(data, before=load_recipe(chosen).data.name)
+    chosen, changes = recipe or DEFAULT_RECIPE, list(overrides or ())
+    settings = load_recipe(chosen, overrides=changes)
+    if data is None:
+        return settings
+    name, root = find_data(data, before=settings.data.name)
     said = [f"data.name={name}", f"data.root={_quoted(root) if root else 'null'}"]
-    return load_recipe(chosen, overrides=[*(said if data else ()), *(overrides or ())])
+    return load_recipe(chosen, overrides=[*said, *changes])
 
 
 def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:

@@ -29,5 +29,5 @@ def finish_run(run: Path, *, checkpoint: str = "best") -> Path:
     device = choose_device(load_recipe(run / CONFIG_FILE).runtime.device)
     with counting("evaluating") as progress:
         evaluation = evaluate(model, dataset, device=device, progress=progress)
-    collect_gallery(run, model, dataset, evaluation)
+    collect_gallery(run, model, dataset, evaluation, checkpoint=checkpoint)
     return write_report(run)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dualseg.config import Recipe, check_recipe
+from dualseg.config import Recipe, check_recipe, load_recipe
 from dualseg.core.errors import InputError, nearest
+from dualseg.training.changes import changed_keys
+from dualseg.training.run_folder import CONFIG_FILE
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "low label": {"dsrl": {"enabled": False}, "data": {"label_size": "input"}},
@@ -20,6 +22,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "+SSSR +SISR": {"dsrl": {"enabled": True, "stage": 2}},
     "+SSSR +SISR +FA": {"dsrl": {"enabled": True, "stage": 3}},
 }
+
+
+_RESULT_IS_THE_SAME = (
+    "warmup_steps",
+    "eval_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "log_every",
+    "num_workers",
+)
 
 
 @dataclass(frozen=True)
@@ -47,16 +59,17 @@ def plan_ablation(
     Args:
         recipe: What all runs share. Its `dsrl.enabled` and `dsrl.stage` are set by the variant.
         out: Folder of all runs: `out/VARIANT/seed_N`.
-        variants: Names in `VARIANTS`, in the order of the table; all where not given.
+        variants: Names in `VARIANTS`; all where not given. The order is always that of the table,
+            baselines first.
         num_seeds: Seeds recipe.seed, recipe.seed + 1, ...
 
     Raises:
         InputError: An unknown variant, or a recipe that sees its images at full size.
     """
-    names = list(variants or VARIANTS)
-    for name in names:
+    for name in variants or ():
         if name not in VARIANTS:
             raise InputError(f"there is no variant {name!r}; {nearest(name, VARIANTS)}")
+    names = [name for name in VARIANTS if variants is None or name in variants]
     if recipe.data.input_scale != 0.5:
         raise InputError(
             f"data.input_scale is {recipe.data.input_scale}; an ablation of DSRL needs 0.5 "
@@ -93,17 +106,56 @@ def run_ablation(
         is_finished: Whether a run has been trained and finished altogether.
         announce: Told each run and its number before it starts.
         finish: Called after the last step of each run that was not finished before.
+
+    Raises:
+        InputError: A folder holds a run of another recipe; nothing is trained then.
     """
+    require_same_recipes(plan)
     for number, run in enumerate(plan, start=1):
         if is_finished(run.folder):
             continue
         announce(run, number)
-        if (run.folder / "config.yaml").exists():
+        if (run.folder / CONFIG_FILE).exists():
             resume(run.folder)
         else:
-            run.folder.parent.mkdir(parents=True, exist_ok=True)
             train(run.recipe, run.folder)
         finish(run)
+
+
+def require_same_recipes(plan: Sequence[AblationRun]) -> None:
+    """A table compares equal budgets only if every run that is there was made with its recipe.
+
+    Raises:
+        InputError: Some were not; the keys that differ are listed.
+    """
+    problems = []
+    for run in plan:
+        if (run.folder / CONFIG_FILE).exists():
+            there = load_recipe(run.folder / CONFIG_FILE)
+            changed = changed_keys(_comparable(there), _comparable(run.recipe))
+            if run.recipe.data.crop_size is None:
+                changed.pop("data.crop_size", None)
+            problems += [
+                f"{run.folder}: {key}: {old!r} there, {new!r} asked for"
+                for key, (old, new) in changed.items()
+            ]
+    if problems:
+        raise InputError(
+            "there are runs of another recipe in this folder; use another --out, or give the "
+            "settings they were made with. What differs:",
+            problems,
+        )
+
+
+def _comparable(recipe: Recipe) -> dict[str, Any]:
+    """Without what does not change a run's result, or is shortened by the run itself."""
+    settings = recipe.model_dump(mode="json")
+    root = settings["data"]["root"]
+    settings["data"]["root"] = str(Path(root).resolve()) if root else None
+    del settings["data"]["cache"], settings["runtime"], settings["dsrl"]["warmup_steps"]
+    for key in _RESULT_IS_THE_SAME:
+        del settings["training"][key]
+    return settings
 
 
 def _variant(recipe: Recipe, name: str, seed: int) -> Recipe:

@@ -83,7 +83,10 @@ class Objective:
             losses["auxiliary"] = self.auxiliary_weight * auxiliary.sum()
         warmth = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         if output.image_sr is not None:
-            image_loss = reconstruction_loss(output.image_sr, self._image_target(batch))
+            # An odd crop is shrunk to a rounded size, so twice that is a pixel off.
+            size = (batch.image_hr.shape[-2], batch.image_hr.shape[-1])
+            image_sr = resize_logits(output.image_sr, size)
+            image_loss = reconstruction_loss(image_sr, self._image_target(batch))
             losses["image"] = warmth * self.image_weight * batch.share * image_loss
         if output.features_seg is not None and output.features_sr is not None:
             affinity = feature_affinity_loss(
