@@ -58,6 +58,18 @@ def test_every_combination_of_variants_trains(sssr, sisr, place):
     assert model.ftm.seg[0].weight.grad is not None
 
 
+def test_the_deconvolution_corrects_the_enlarged_logits_of_the_host():
+    decoder = SSSRDecoder(8, 4, 3).eval()
+    torch.nn.init.zeros_(decoder.predict.weight)
+    torch.nn.init.zeros_(decoder.predict.bias)
+    features = torch.randn(1, 8, 5, 6)
+    coarse = decoder.coarse[0](features)
+    expected = torch.nn.functional.interpolate(
+        coarse, scale_factor=8, mode="bilinear", align_corners=False
+    )
+    torch.testing.assert_close(decoder(features, (20, 24)).logits, expected)
+
+
 def test_transforming_both_sides_leaves_one_channel():
     output = build(ftm="both")(torch.randn(2, 3, 32, 32))
     assert output.features_seg.shape == output.features_sr.shape == (2, 1, 8, 8)

@@ -35,8 +35,8 @@ class SSSRDecoder(nn.Module):
         in_stride: Its stride.
         num_classes: Classes predicted, the ignored one not counted.
         kind: "deconvolution" (default): three times [transposed 4x4, batch norm, ReLU] of 64, 32,
-            16 channels, then a 1x1 classifier; "pixel_shuffle": one sub-pixel convolution;
-            "bilinear": a classifier and bilinear resizing, nothing learned (as Dootmaan's port);
+            16 channels, then a 1x1 classifier; its logits are added to those of a 1x1 classifier
+            on the host's features, enlarged; "pixel_shuffle": one sub-pixel convolution; "bilinear": a classifier and bilinear resizing, nothing learned (as Dootmaan's port);
             "official": classifier first, then two [transposed 3x3, batch norm, PReLU] on the
             classes (as the authors' ESPNetv2 release); "sanje2v": classifier, bilinear x2, two
             transposed 2x2 with ReLU on the logits (as sanje2v's port).
