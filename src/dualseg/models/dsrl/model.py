@@ -74,9 +74,8 @@ class DsrlModel(nn.Module):
         options: How it was built.
         architecture: The arguments of `create_model` that build this network again.
 
-    Shape: images (B, 3, H, W) -> logits (B, K, 2H, 2W); in training mode also image_sr (B, 3, 2H,
-        2W) and
-    two feature maps of one shape.
+    Shape: images (B, 3, H, W) -> logits (B, K, 2H, 2W); in training mode also image_sr
+    (B, 3, 2H, 2W) and two feature maps of one shape.
 
     Source: Wang et al. 2020, figure 2.
     """

@@ -27,8 +27,7 @@ class SSSRDecoder(nn.Module):
     """Learned upsampling of the host's features to (2H, 2W), the classifier last.
 
     For odd input sizes the result is still exactly twice as large: maps are enlarged by exact
-        powers
-    of two and cropped at the bottom and on the right (see `crop_to`).
+    powers of two and cropped at the bottom and on the right (see `crop_to`).
 
     Args:
         in_channels: Channels of the host's last map.
@@ -36,7 +35,8 @@ class SSSRDecoder(nn.Module):
         num_classes: Classes predicted, the ignored one not counted.
         kind: "deconvolution" (default): three times [transposed 4x4, batch norm, ReLU] of 64, 32,
             16 channels, then a 1x1 classifier; its logits are added to those of a 1x1 classifier
-            on the host's features, enlarged; "pixel_shuffle": one sub-pixel convolution; "bilinear": a classifier and bilinear resizing, nothing learned (as Dootmaan's port);
+            on the host's features, enlarged; "pixel_shuffle": one sub-pixel convolution;
+            "bilinear": a classifier and bilinear resizing, nothing learned (as Dootmaan's port);
             "official": classifier first, then two [transposed 3x3, batch norm, PReLU] on the
             classes (as the authors' ESPNetv2 release); "sanje2v": classifier, bilinear x2, two
             transposed 2x2 with ReLU on the logits (as sanje2v's port).
