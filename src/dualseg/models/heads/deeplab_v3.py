@@ -18,8 +18,8 @@ class DeepLabV3Head(nn.Module):
 
     Shape: features[-1] (B, C, H/s, W/s) -> (B, 256, H/s, W/s).  s: output stride
 
-    Source: Chen et al. 2017, arXiv:1706.05587, section 3.3; dropout 0.5 after the projection and a 3x3
-    fusion, as torchvision.
+    Source: Chen et al. 2017, arXiv:1706.05587, section 3.3; dropout 0.5 after the projection and a
+    3x3 fusion, as torchvision.
     """
 
     dropout = 0.0

@@ -1,0 +1,70 @@
+"""The command as a process of its own: signals, exit codes, a full disk."""
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def start(*arguments, limit_bytes=None):
+    """Starts `python -m dualseg`; files it writes may be limited in size, as on a full disk."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "dualseg", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit if limit_bytes else None,
+    )
+
+
+def wait_for(path, process):
+    for _ in range(600):
+        if path.exists() and path.stat().st_size:
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    raise AssertionError(f"{path} never came")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_training_saves_and_can_be_resumed(
+    dualseg, street, recipe, tmp_path, signum, code
+):
+    run = tmp_path / "run"
+    long = ("--set", "training.max_steps=100000", "--set", "training.eval_every=100000")
+    process = start("train", recipe, "--data", street, "--out", run, *long)
+    wait_for(run / "metrics.jsonl", process)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, ""), err
+    assert "the state is saved" in err
+    assert "Traceback" not in err
+    steps = int(err.split("after step ")[-1].split(";")[0])
+    resumed = dualseg("resume", run, "--set", f"training.max_steps={steps + 2}", "--json")
+    assert resumed.code == 0, resumed.stderr
+    assert resumed.json["step"] == steps + 2
+
+
+def test_a_full_disk_is_one_message_and_nothing_half_written(street, recipe, tmp_path):
+    run = tmp_path / "run"
+    process = start("train", recipe, "--data", street, "--out", run, limit_bytes=200_000)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, ""), err
+    assert "no space left to write" in err
+    assert "Traceback" not in err
+    assert not list(run.rglob(".tmp-*"))
+    assert not list((run / "checkpoints").glob("step_*"))
+
+
+def test_help_and_version_of_the_installed_command():
+    process = start("--version")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.startswith("dualseg 0.")
