@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from dualseg.checkpoints import model_files
 from dualseg.checkpoints.checksums import CHECKSUMS_FILE, checksums
 from dualseg.checkpoints.initial_weights import load_initial_weights
-from dualseg.checkpoints.model_files import load_model, load_unpruned, save_model
+from dualseg.checkpoints.model_files import load_model, load_unpruned, read_run_config, save_model
 from dualseg.checkpoints.tensors import pack_tensors, read_tensors
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts, default_labels
+from dualseg.core.files import DiskFullError
 from dualseg.models.catalog import create_model
 
 STAGED = ("sisr_decoder.", "ftm.")
@@ -78,6 +80,57 @@ def test_a_pruned_network_can_be_saved_and_loaded_again(tmp_path):
     facts = ModelFacts(architecture=model.architecture, labels=default_labels(3), input_scale=0.5)
     save_model(tmp_path, model, facts)
     assert set(load_model(tmp_path).state_dict()) == set(model.state_dict())
+
+
+def test_what_was_loaded_can_be_saved_and_loaded_again(tmp_path):
+    model = create_model("fcn", backbone="resnet18", num_classes=3, dsrl=True, auxiliary=True)
+    facts = ModelFacts(architecture=model.architecture, labels=default_labels(3), input_scale=0.5)
+    save_model(tmp_path / "whole", model, facts)
+    loaded = load_model(tmp_path / "whole")
+    assert loaded.facts.architecture == loaded.architecture
+    save_model(tmp_path / "pruned", loaded, loaded.facts)
+    again = load_model(tmp_path / "pruned")
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(again(images).logits, loaded(images).logits)
+
+
+def test_facts_are_written_only_beside_weights_that_are_there(
+    tmp_path, monkeypatch, network, facts
+):
+    def full(path, content):
+        raise DiskFullError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model_files, "write_bytes", full)
+        with pytest.raises(DiskFullError):
+            model_files.save_model_file(tmp_path / "mine.safetensors", network, facts)
+    assert list(tmp_path.iterdir()) == []
+    model_files.save_model_file(tmp_path / "mine.safetensors", network, facts)
+    assert load_model(tmp_path / "mine.safetensors").facts == facts
+
+
+def test_the_recipe_of_a_run_is_found_from_the_run_its_links_and_its_files(saved, tmp_path):
+    step = tmp_path / "run" / "checkpoints" / "step_00000120"
+    shutil.copytree(saved, step)
+    (step.parent / "best").symlink_to(step.name)
+    (tmp_path / "link").symlink_to(step)
+    (tmp_path / "run" / "config.yaml").write_text("seed: 17")
+    for path in (tmp_path / "run", step, step / "model.safetensors", tmp_path / "link"):
+        assert read_run_config(path).seed == 17
+
+
+def test_a_recipe_that_stands_near_a_model_is_not_taken_for_its_runs(saved, tmp_path):
+    other = tmp_path / "run" / "exports" / "mine"
+    shutil.copytree(saved, other)
+    in_checkpoints = tmp_path / "run" / "checkpoints" / "step_00000120"
+    shutil.copytree(saved, in_checkpoints)
+    shutil.copy(saved / "model.safetensors", in_checkpoints / "mine.safetensors")
+    shutil.copy(saved / "model.json", in_checkpoints / "mine.json")
+    for folder in (tmp_path, saved, tmp_path / "run", other, other.parent):
+        (folder / "config.yaml").write_text("strange: yes")
+    for path in (saved, other, in_checkpoints / "mine.safetensors"):
+        assert read_run_config(path) is None
 
 
 def test_no_pretrained_weights_are_looked_for_when_loading(saved, facts):
@@ -189,6 +242,17 @@ def test_each_stage_starts_from_the_one_before(tmp_path, stage, fresh):
     assert all(name.startswith(fresh) for name in new)
     for name, value in model.state_dict().items():
         assert torch.equal(value, own[name] if name in new else before.state_dict()[name])
+
+
+def test_damaged_initial_weights_are_refused(tmp_path):
+    path = save(tmp_path / "before", dsrl_network(1, seed=1))
+    content = bytearray((path / "model.safetensors").read_bytes())
+    sums = checksums({"model.safetensors": bytes(content)})
+    (path / CHECKSUMS_FILE).write_text(json.dumps(sums))
+    content[-2] ^= 1
+    (path / "model.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"is damaged.*model\.safetensors has changed"):
+        load_initial_weights(dsrl_network(1, seed=2), path, may_be_new=STAGED)
 
 
 def test_a_later_stage_does_not_fit_an_earlier_one(tmp_path):

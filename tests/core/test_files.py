@@ -1,11 +1,20 @@
 import errno
+import json
 import os
+from pathlib import Path
 
 import pytest
 
 from dualseg.core import files
 from dualseg.core.errors import InputError
-from dualseg.core.files import DiskFullError, new_folder, remove_stale, write_bytes, write_json
+from dualseg.core.files import (
+    DiskFullError,
+    new_folder,
+    remove_stale,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):
@@ -50,6 +59,40 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
 def test_a_missing_folder_is_the_users_error(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         write_bytes(tmp_path / "nowhere" / "x", b"")
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EIO, errno.ENOTEMPTY])
+def test_whatever_the_disk_refuses_is_told_with_path_and_reason(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(files.os, "replace", refuse)
+    with pytest.raises(InputError, match=rf"cannot write .*x\.bin: {os.strerror(code)}"):
+        write_bytes(tmp_path / "x.bin", b"")
+
+
+def test_a_folder_in_the_place_of_a_file_and_too_long_a_name_are_input_errors(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="cannot write"):
+            write_bytes(path, b"")
+
+
+def test_a_full_disk_is_told_where_the_folder_could_not_even_be_made(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(DiskFullError, match="bytes free"), new_folder(tmp_path / "a" / "b"):
+        pass
+
+
+def test_a_file_name_that_is_no_utf_8_can_be_written_about(tmp_path):
+    name = os.fsdecode(b"b\xfcro.png")
+    write_json(tmp_path / "x.json", {"name": name})
+    write_text(tmp_path / "x.txt", name)
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"name": name}
+    assert (tmp_path / "x.txt").read_text(encoding="utf-8") == "b\\udcfcro.png"
 
 
 def test_json_has_no_nan(tmp_path):

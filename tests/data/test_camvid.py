@@ -61,6 +61,13 @@ def test_a_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
         open_camvid(root, "train")
 
 
+def test_a_list_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    root = _make(tmp_path, listed="")
+    (root / "train.txt").write_bytes("train/ä.png trainannot/ä.png\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"train\.txt is no UTF-8 text"):
+        open_camvid(root, "train")
+
+
 def test_an_empty_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="names no image"):
         open_camvid(_make(tmp_path, listed="\n"), "train")

@@ -5,8 +5,10 @@ from pictures import gray, save
 
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError
+from dualseg.core.labels import LabelSpec
 from dualseg.data.cache import RamCache
 from dualseg.data.catalog import list_datasets, open_dataset, open_splits
+from dualseg.data.checker import check_dataset
 from dualseg.data.datasets import folder_labels
 from dualseg.data.datasets.camvid import CAMVID_LABELS
 
@@ -54,9 +56,9 @@ def test_generated_data_takes_no_folder(tmp_path: Path) -> None:
 
 def test_a_folder_opens_in_two_splits_with_the_same_classes_and_notes(tmp_path: Path) -> None:
     splits = open_splits(_settings(name="folder", root=str(_folder(tmp_path))))
-    assert (len(splits.train), len(splits.val)) == (4, 1)
+    assert (len(splits.train), len(splits.val)) == (3, 2)
     assert splits.train.labels is splits.val.labels
-    assert "images: 4 train, 1 val" in splits.notes
+    assert "images: 3 train, 2 val" in splits.notes
 
 
 def test_the_masks_are_scanned_once_for_both_splits(
@@ -88,6 +90,21 @@ def test_a_folder_laid_out_as_camvid_is_read_as_camvid_and_says_so(tmp_path: Pat
 def test_camvid_by_name_needs_no_note(tmp_path: Path) -> None:
     splits = open_splits(_settings(name="camvid", root=str(_camvid(tmp_path))))
     assert splits.notes == ()
+
+
+def test_a_network_tells_what_the_values_of_a_folder_mean(tmp_path: Path) -> None:
+    labels = LabelSpec(("a", "b", "c", "d"), ((1, 1, 1),) * 4)
+    opened = open_dataset("folder", root=_folder(tmp_path), split="val", labels=labels)
+    assert opened.labels is labels
+
+
+def test_a_broken_first_image_does_not_stop_the_opening(tmp_path: Path) -> None:
+    for path in (_folder(tmp_path) / "images").iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    splits = open_splits(_settings(name="folder", root=str(tmp_path)))
+    with pytest.raises(InputError) as caught:
+        check_dataset(splits.train)
+    assert len(caught.value.problems) == len(splits.train)
 
 
 def test_the_cache_of_the_recipe_is_used(tmp_path: Path) -> None:

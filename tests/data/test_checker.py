@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from pictures import SquareDataset, gray, save
+from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
@@ -37,9 +38,13 @@ def test_much_ignored_is_a_warning(tmp_path: Path) -> None:
 def test_all_kinds_of_faults_are_listed_at_once(tmp_path: Path) -> None:
     unreadable = _pair(tmp_path, "cut", SIX)
     unreadable.label.write_bytes(unreadable.label.read_bytes()[:30])
+    no_picture = _pair(tmp_path, "both", SIX)
+    no_picture.image.write_bytes(b"")
+    no_picture.label.write_bytes(b"")
     pairs = (
         _pair(tmp_path, "good", SIX),
         unreadable,
+        no_picture,
         _pair(tmp_path, "small", [[0, 1]]),
         _pair(tmp_path, "turned", [[0, 1], [0, 1], [0, 1]]),
         _pair(tmp_path, "unknown", [[0, 9, 9], [9, 0, 0]]),
@@ -47,8 +52,10 @@ def test_all_kinds_of_faults_are_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         check_dataset(FileDataset(pairs, LABELS, "val"))
     assert caught.value.headline == "the split 'val' has faults:"
-    cut, small, turned, unknown = caught.value.problems
+    cut, no_image, no_label, small, turned, unknown = caught.value.problems
     assert "cut.png" in cut
+    assert "both.jpg" in no_image
+    assert "both.png" in no_label
     assert "small.jpg is 2x3" in small
     assert "small.png 1x2; make them equal" in small
     assert "90 degrees" in turned
@@ -60,7 +67,47 @@ def test_of_many_faults_five_are_shown_with_their_number(tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         check_dataset(FileDataset(pairs, LABELS, "train"))
     assert len(caught.value.problems) == 6
-    assert caught.value.problems[-1] == "... 7 labels have another size than their image in all"
+    assert caught.value.problems[-1] == (
+        "... and 2 more whose label has another size than the image"
+    )
+
+
+def test_an_image_cut_off_behind_its_header_is_found(tmp_path: Path) -> None:
+    pair = _pair(tmp_path, "x", [[0] * 64] * 64, (64, 64))
+    whole = pair.image.read_bytes()
+    pair.image.write_bytes(whole[:-20])
+    with Image.open(pair.image) as picture:
+        assert picture.size == (64, 64)  # the header tells nothing
+    with pytest.raises(InputError) as caught:
+        check_dataset(FileDataset((pair,), LABELS, "train"))
+    assert "x.jpg cannot be read as image" in caught.value.problems[0]
+
+
+def test_progress_is_told_every_image() -> None:
+    seen: list[tuple[int, int]] = []
+    check_dataset(SquareDataset(2), progress=lambda *args: seen.append(args))
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_what_was_checked_is_kept_by_the_cache(tmp_path: Path) -> None:
+    pair = _pair(tmp_path, "x", SIX)
+    dataset = FileDataset((pair,), LABELS, "train")
+    image = dataset.image(0)
+    cache = RamCache(dataset)
+    check_dataset(cache)
+    pair.image.unlink()
+    pair.label.unlink()
+    assert cache.image(0).tolist() == image.tolist()
+    assert cache.label_map(0).tolist() == SIX
+
+
+def test_generated_data_is_drawn_once_for_check_and_cache() -> None:
+    dataset = SquareDataset(2)
+    cache = RamCache(dataset)
+    check_dataset(cache)
+    cache.image(1)
+    cache.label_map(1)
+    assert dataset.images_read == dataset.labels_read == [0, 1]
 
 
 def test_an_empty_split_is_refused() -> None:

@@ -39,5 +39,5 @@ def test_a_negative_value_is_no_class() -> None:
 
 def test_of_many_unmapped_values_five_are_shown() -> None:
     values = np.arange(100, 112, dtype=np.int32)[None]
-    with pytest.raises(InputError, match=r"104 .*and 7 more values"):
+    with pytest.raises(InputError, match=r"104 .*and 7 more are no class"):
         map_values(values, LABELS, Path("a.png"))

@@ -83,19 +83,41 @@ def test_an_image_whose_own_name_ends_like_a_mask_keeps_its_mask(tmp_path: Path)
     assert {pair.label.stem for pairs in splits.values() for pair in pairs} == {"a", "a_gt"}
 
 
-def test_without_split_folders_a_fifth_is_held_out_the_same_way_every_time(tmp_path: Path) -> None:
+def test_without_split_folders_a_fifth_is_held_out_the_same_way_every_time(
+    tmp_path: Path,
+) -> None:
     description = describe_folder(_flat(tmp_path, (0, 1), count=20))
     train, val = _names(description, "train"), _names(description, "val")
-    assert (len(train), len(val)) == (16, 4)
+    assert (len(train), len(val)) == (14, 6)
     assert sorted(train + val) == sorted(f"f{index}" for index in range(20))
     assert describe_folder(tmp_path).splits == description.splits
-    assert val == ["f10", "f11", "f13", "f16"]  # fixed: other splits would not compare
-    assert "20 % of the images are held out" in _note(description, "split:")
+    assert val == ["f1", "f10", "f11", "f13", "f16", "f2"]  # fixed: other splits would not compare
+    assert f"{len(val)} of 20 images are held out" in _note(description, "split:")
+
+
+def test_images_that_are_added_move_no_other(tmp_path: Path) -> None:
+    few = describe_folder(_flat(tmp_path, (0, 1), count=20))
+    many = describe_folder(_flat(tmp_path, (0, 1), count=150))
+    assert set(_names(few, "val")) <= set(_names(many, "val"))
+    assert set(_names(few, "train")) <= set(_names(many, "train"))
+    assert 0.1 < len(_names(many, "val")) / 150 < 0.3
 
 
 def test_two_images_are_one_for_each_split(tmp_path: Path) -> None:
     description = describe_folder(_flat(tmp_path, (0, 1), count=2))
     assert len(description.open("train")) == len(description.open("val")) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "val"),
+    [(("f3", "f4", "f5"), ["f5"]), (("f1", "f2"), ["f1"])],  # all above the threshold, all below
+)
+def test_no_part_is_left_empty(tmp_path: Path, names: Sequence[str], val: list[str]) -> None:
+    for name in names:
+        _add(tmp_path / "images", tmp_path / "masks", name, (0, 1))
+    description = describe_folder(tmp_path)
+    assert _names(description, "val") == val
+    assert _names(description, "train") == [name for name in names if name not in val]
 
 
 def test_one_image_cannot_be_split(tmp_path: Path) -> None:
@@ -107,7 +129,7 @@ def test_train_alone_gives_up_a_part_for_val(tmp_path: Path) -> None:
     for index in range(5):
         _add(tmp_path / "images/train", tmp_path / "masks/train", f"f{index}", (0, 1))
     description = describe_folder(tmp_path)
-    assert (len(description.open("train")), len(description.open("val"))) == (4, 1)
+    assert (len(description.open("train")), len(description.open("val"))) == (3, 2)
 
 
 def test_a_test_split_without_masks_is_left_out_with_a_note(tmp_path: Path) -> None:
@@ -143,7 +165,7 @@ def test_every_file_without_a_partner_is_counted_at_once(tmp_path: Path) -> None
         describe_folder(tmp_path)
     missing, alone, doubled = caught.value.problems
     assert missing.startswith("7 images have no mask in masks: images/lonely0.png, ")
-    assert missing.endswith("images/lonely4.png, ...")
+    assert missing.endswith("images/lonely4.png, ... and 2 more")
     assert alone == "1 masks have no image in images: masks/stray.png"
     assert doubled == (
         "4 files share their name with another one: "
@@ -199,7 +221,7 @@ def test_of_two_mask_folders_the_one_with_pictures_counts(tmp_path: Path) -> Non
     _flat(tmp_path, (0, 1))
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "a.xml").touch()
-    assert len(describe_folder(tmp_path).open("train")) == 4
+    assert len(describe_folder(tmp_path).open("train")) == 3
 
 
 def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
@@ -208,7 +230,7 @@ def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "images" / "Thumbs.db").touch()
     (tmp_path / "images" / "more").mkdir()
     description = describe_folder(tmp_path)
-    assert len(description.open("train")) == 4
+    assert len(description.open("train")) == 3
     assert "sub-folders more of" in _note(description, "not read:")
 
 
@@ -304,7 +326,8 @@ def test_masks_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         describe_folder(tmp_path)
     assert "colour picture" in caught.value.problems[0]
-    assert caught.value.problems[-1] == "... 8 in all"
+    assert caught.value.headline == "8 masks cannot be read:"
+    assert caught.value.problems[-1] == "... and 3 more"
 
 
 def test_the_palette_is_that_of_the_masks(tmp_path: Path) -> None:
@@ -335,6 +358,39 @@ def test_notes_tell_classes_ignored_value_palette_and_sizes(tmp_path: Path) -> N
     starts = [note.split(":")[0] for note in notes]
     assert starts == ["split", "images", "classes", "label values", "ignored", "palette"]
     assert "classes: 3 (class_0, class_1, class_2)" in notes
+
+
+# --- the classes of a network --------------------------------------------------------------------
+
+ANIMALS = LabelSpec(
+    ("cat", "dog", "cow"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)), {0: 0, 10: 1, 20: 2, 255: 255}
+)
+TWO = LabelSpec(("off", "on"), ((0, 0, 0), (9, 9, 9)))
+
+
+@pytest.mark.parametrize("row", [(0, 10), (0, 0), (20, 255)])
+def test_values_mean_what_they_mean_to_the_network(tmp_path: Path, row: Sequence[int]) -> None:
+    description = describe_folder(_flat(tmp_path, row), ANIMALS)
+    assert description.labels is ANIMALS
+    assert "labels: as the network was trained" in description.notes
+    expected = [ANIMALS.values[value] for value in row]
+    assert description.open("val").label_map(0).tolist() == [expected]
+
+
+def test_values_the_network_does_not_know_are_inferred(tmp_path: Path) -> None:
+    assert describe_folder(_flat(tmp_path, (0, 1, 2)), ANIMALS).labels.values[2] == 2
+
+
+def test_a_drawn_foreground_is_not_ignored_for_a_network_of_two_classes(tmp_path: Path) -> None:
+    assert describe_folder(_flat(tmp_path, (0, 255)), TWO).labels.values == {0: 0, 255: 1}
+    of_drawn_masks = LabelSpec(TWO.class_names, TWO.palette, {0: 0, 255: 1})
+    assert describe_folder(tmp_path, of_drawn_masks).labels is of_drawn_masks
+
+
+def test_what_dataset_yaml_says_counts_more_than_the_network(tmp_path: Path) -> None:
+    _flat(tmp_path, (0, 10))
+    (tmp_path / "dataset.yaml").write_text("values: {0: 1, 10: 0}\n")
+    assert describe_folder(tmp_path, ANIMALS).labels.values[10] == 0
 
 
 # --- dataset.yaml --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import bomb_header, gray, save, save_palette
-from PIL import Image
+from PIL import Image, ImageFile
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
@@ -76,6 +76,23 @@ def test_a_web_page_named_jpg_is_told_from_an_image(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("<!DOCTYPE html><html>404</html>")
     with pytest.raises(InputError, match=r"a\.jpg is a web page or SVG"):
         read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_the_size_is_read_without_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    plain = save(tmp_path / f"plain.{suffix}", gray(4, 6))
+    turned = _save_turned(tmp_path / f"turned.{suffix}", gray(4, 6), 6)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", _never)
+    assert read_size(plain) == (4, 6)
+    assert read_size(turned) == (6, 4)
+
+
+def test_a_damaged_exif_block_is_named(tmp_path: Path) -> None:
+    Image.fromarray(gray()).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0")
+    with pytest.raises(InputError, match=r"a\.png"):
+        read_image(tmp_path / "a.png")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -152,6 +169,12 @@ def test_a_gray_mask_has_no_palette(tmp_path: Path) -> None:
 def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", gray())
     with pytest.raises(InputError, match=r"a\.png is a colour picture \(mode RGB\)"):
+        read_label_values(path)
+
+
+def test_a_mask_of_floating_point_values_is_called_so(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", [[0.5, 1.0]], np.float32)
+    with pytest.raises(InputError, match=r"a\.tif is a floating-point picture \(mode F\)"):
         read_label_values(path)
 
 

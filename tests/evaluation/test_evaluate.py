@@ -56,6 +56,7 @@ def test_json_object_is_the_promised_one() -> None:
         "input_scale": 0.5,
         "flip": False,
         "scales": [1.0],
+        "precision": "fp32",
     }
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
@@ -65,6 +66,18 @@ def test_class_that_nobody_has_is_null() -> None:
     plain = evaluate(Threshold(), TinyDataset([target], [target])).to_dict()
     assert plain["iou_per_class"] == {"dark": 1.0, "bright": None}
     assert plain["miou"] == 1.0
+
+
+def test_classes_without_pixels_are_named_also_where_they_are_predicted() -> None:
+    target = np.zeros((2, 2))
+    drawn = np.array([[0, 1], [0, 0]])
+    evaluation = evaluate(Threshold(), TinyDataset([target], [drawn]))
+    assert evaluation.scores.iou_per_class[1] == 0.0
+    assert evaluation.classes_without_pixels == ("bright",)
+
+
+def test_protocol_names_the_precision() -> None:
+    assert evaluate(Threshold(), two_images(), precision="bf16").protocol["precision"] == "bf16"
 
 
 def test_network_that_answers_at_twice_its_shrunk_input() -> None:

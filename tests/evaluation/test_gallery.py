@@ -78,6 +78,26 @@ def test_numbers_and_pictures_can_be_read_back(tmp_path: Path) -> None:
     assert best.read("input").shape == (8, 12, 3)
 
 
+def test_checkpoint_and_its_step_are_kept_and_shown(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 3\n")
+    (tmp_path / "checkpoints" / "step_00001200").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "last").symlink_to("step_00001200")
+    model, dataset = Threshold(), worse_and_worse(2)
+    collect_gallery(tmp_path, model, dataset, evaluate(model, dataset), checkpoint="last")
+    stored = read_evaluation(tmp_path)
+    assert stored
+    assert (stored.checkpoint, stored.step) == ("last", 1200)
+    assert "checkpoint last, step 1,200" in write_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_step_of_a_checkpoint_without_a_link_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "best").mkdir(parents=True)
+    collect(tmp_path)
+    stored = read_evaluation(tmp_path)
+    assert stored
+    assert (stored.checkpoint, stored.step) == ("best", None)
+
+
 def test_input_is_kept_as_the_network_sees_it(tmp_path: Path) -> None:
     model, dataset = Threshold(factor=2, input_scale=0.5), worse_and_worse(1)
     collect_gallery(tmp_path, model, dataset, evaluate(model, dataset))

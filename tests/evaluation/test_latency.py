@@ -3,8 +3,9 @@
 import pytest
 import torch
 from evaluation_fakes import Threshold
-from torch import nn
+from torch import Tensor, nn
 
+from dualseg.core.outputs import SegmentationOutput
 from dualseg.evaluation.latency import count_parameters, measure_latency
 
 
@@ -26,6 +27,23 @@ def test_random_numbers_are_left_alone() -> None:
     before = torch.get_rng_state()
     measure_latency(Threshold(), (4, 4), repeats=1)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_network_is_measured_in_the_predictors_memory_layout() -> None:
+    class Layout(Threshold):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 2, 3)
+            self.channels_last: set[bool] = set()
+
+        def forward(self, images: Tensor) -> SegmentationOutput:
+            weight = self.convolution.weight
+            self.channels_last.add(weight.is_contiguous(memory_format=torch.channels_last))
+            return super().forward(images)
+
+    model = Layout()
+    measure_latency(model, (4, 4), repeats=1)
+    assert model.channels_last == {True}
 
 
 def test_at_least_one_run() -> None:

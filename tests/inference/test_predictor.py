@@ -29,6 +29,26 @@ def test_pillow_images_of_every_mode(predictor: Predictor, mode: str) -> None:
     assert np.array_equal(predictor(Image.fromarray(CHESS).convert(mode)), EXPECTED)
 
 
+def test_pillow_image_of_16_bits_is_refused_as_a_file_is(predictor: Predictor) -> None:
+    image = Image.fromarray(np.array([[0, 40000]], np.uint16))
+    with pytest.raises(InputError, match="the image has pixel mode I;16"):
+        predictor(image)
+
+
+def test_orientation_of_a_pillow_image_is_applied(predictor: Predictor) -> None:
+    image = Image.fromarray(IMAGE)
+    image.getexif()[0x0112] = 6  # a quarter turn clockwise
+    assert np.array_equal(predictor(image), np.rot90(EXPECTED, -1))
+
+
+def test_damaged_pillow_image_is_an_input_error(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with Image.open(path) as image, pytest.raises(InputError, match="cannot be read as image"):
+        predictor(image)
+
+
 def test_files_by_path_and_by_text(predictor: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "chess.png"
     Image.fromarray(IMAGE).save(path)

@@ -1,10 +1,13 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError
-from dualseg.training.history import History, read_history
+from dualseg.training.history import History
 
 
 @pytest.fixture
@@ -63,8 +66,26 @@ def test_a_full_disk_is_explained(tmp_path):
         History(tmp_path).append({"step": 1, "split": "train"})
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_quota_and_size_limit_are_a_full_disk_too(history, monkeypatch, number):
+    def refuse(descriptor):
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(DiskFullError, match=r"metrics\.jsonl: refused"):
+        history.flush()
+
+
+def test_what_is_no_full_disk_is_not_called_one(tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(InputError, match=r"metrics\.jsonl: Is a directory") as caught:
+        History(tmp_path).append({"step": 1, "split": "train"})
+    assert not isinstance(caught.value, DiskFullError)
+    assert "free some space" not in str(caught.value)
+
+
 def test_there_is_no_history_yet(tmp_path):
-    assert read_history(tmp_path / "metrics.jsonl") == []
+    assert History(tmp_path).entries() == []
     History(tmp_path).flush()
     History(tmp_path).rewind(0, None)
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""

@@ -10,11 +10,13 @@ from runs import StopAt, Told, assert_same_outcome, train_until
 from tiny import TinyDataset, tiny_recipe
 
 import dualseg
+from dualseg.checkpoints.checksums import checksums
 from dualseg.checkpoints.store import CheckpointStore
+from dualseg.config import load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError
 from dualseg.data.catalog import Splits
-from dualseg.training import trainer
+from dualseg.training import setup, trainer
 from dualseg.training.interruption import Interrupted
 from dualseg.training.trainer import is_finished, resume, train
 
@@ -100,6 +102,81 @@ def test_a_run_stopped_before_its_first_checkpoint_begins_anew(tmp_path, monkeyp
     resume(tmp_path / "stopped", progress=told)
     assert any("stopped before its first step" in line for line in told.messages)
     assert_same_outcome(tmp_path / "stopped", tmp_path / "whole")
+
+
+@pytest.fixture
+def not_begun(tmp_path, monkeypatch):
+    """A run killed before its first checkpoint."""
+
+    def killed(self, *args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.CheckpointStore, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_recipe(), tmp_path / "stopped")
+    return tmp_path / "stopped"
+
+
+def test_a_run_that_begins_anew_is_checked_anew(not_begun, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "check_dataset", faulty)
+        with pytest.raises(InputError, match="label 9"):
+            resume(not_begun)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
+        with pytest.raises(DiskFullError, match="10 are free"):
+            resume(not_begun)
+    assert resume(not_begun).step == 6
+
+
+def faulty(dataset):
+    raise InputError("label 9 in image_3")
+
+
+def test_a_relative_data_folder_given_on_resume_is_saved_absolute(tmp_path, monkeypatch, not_begun):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "again").mkdir()
+    with pytest.raises(Interrupted):
+        resume(not_begun, overrides=["data.root=moved"], progress=StopAt(2))
+    assert load_recipe(not_begun / "config.yaml").data.root == str(tmp_path / "moved")
+    resume(not_begun, overrides=["data.root=again"])
+    assert load_recipe(not_begun / "config.yaml").data.root == str(tmp_path / "again")
+
+
+def test_relative_weights_of_an_older_version_do_not_hinder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "before").mkdir()
+    train_until(tiny_recipe(), tmp_path / "run", StopAt(3))
+    rewrite_saved_recipe(tmp_path / "run", "training", "init_weights", "before")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("init_weights: null", "init_weights: before"))
+    assert resume(tmp_path / "run").step == 6
+
+
+def test_a_run_of_a_version_that_knew_fewer_keys_goes_on(tmp_path):
+    train(tiny_recipe(), tmp_path / "whole")
+    train_until(tiny_recipe(), tmp_path / "old", StopAt(3))
+    rewrite_saved_recipe(tmp_path / "old", "training", "nesterov")
+    config = tmp_path / "old" / "config.yaml"
+    config.write_text(config.read_text().replace("  nesterov: false\n", ""))
+    resume(tmp_path / "old")
+    assert_same_outcome(tmp_path / "old", tmp_path / "whole")
+
+
+def rewrite_saved_recipe(run, section: str, key: str, value: str | None = None) -> None:
+    """Sets a key of the newest checkpoint's recipe, or removes it, and mends the checksums."""
+    folder = newest(run)
+    state = json.loads((folder / "training_state.json").read_text())
+    if value is None:
+        del state["recipe"][section][key]
+    else:
+        state["recipe"][section][key] = value
+    (folder / "training_state.json").write_text(json.dumps(state))
+    names = json.loads((folder / "checksums.json").read_text())
+    sums = checksums({name: (folder / name).read_bytes() for name in names})
+    (folder / "checksums.json").write_text(json.dumps(sums))
 
 
 def newest(folder):

@@ -4,6 +4,7 @@ from tiny import TinyDataset, TinyNetwork, tiny_recipe
 from torch import Tensor
 
 from dualseg.data.loaders import RawBatch
+from dualseg.models.catalog import create_model
 from dualseg.training.objective import create_objective
 from dualseg.training.optimizers import create_optimizer
 from dualseg.training.step import (
@@ -163,7 +164,43 @@ def test_input_and_target_come_from_the_crop(label_size, expected):
 def test_bf16_trains_in_autocast_and_keeps_the_weights_in_fp32():
     model = TinyNetwork(dropout=0.0)
     before = weights(model)
-    result = create_step(model, precision="bf16")(random_batch(4), 0)
+    seen = []
+
+    def objective(output, batch, step) -> dict[str, Tensor]:
+        seen.append(output.logits.dtype)
+        return create_objective(tiny_recipe(), TinyDataset.labels)(output, batch, step)
+
+    result = create_step(model, objective, precision="bf16")(random_batch(4), 0)
+    assert seen == [torch.bfloat16]
     assert result.losses["loss"] == pytest.approx(0.7, abs=0.3)
     assert all(value.dtype == torch.float32 for value in model.parameters())
     assert not equal(weights(model), before)
+
+
+def test_one_step_changes_every_parameter_of_a_dsrl_network():
+    torch.manual_seed(0)
+    model = create_model("fcn", backbone="resnet18", num_classes=2, dsrl={"stage": 3})
+    recipe = tiny_recipe(
+        {
+            "data": {"input_scale": 0.5, "crop_size": [64, 64]},
+            "dsrl": {"enabled": True, "stage": 3},
+            "training": {"batch_size": 2, "weight_decay": 0.0},
+        }
+    )
+    step = TrainingStep(
+        model,
+        create_objective(recipe, TinyDataset.labels),
+        create_optimizer(model, recipe.training),
+        lr_factor=lambda step: 1.0,
+        data=recipe.data,
+        training=recipe.training,
+        device=CPU,
+        seed=recipe.seed,
+    )
+    before = weights(model)
+    image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    label_map = torch.randint(0, 2, (2, 64, 64), dtype=torch.uint8)
+    step(RawBatch(image, label_map, ("one", "two")), 0)
+    after = weights(model)
+    assert {name.split(".")[0] for name in after} == {"host", "sisr_decoder", "ftm"}
+    assert [name for name in before if torch.equal(before[name], after[name])] == []

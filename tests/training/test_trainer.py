@@ -2,6 +2,7 @@ import json
 import os
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 import torch
 from runs import StopAt, Told, train_until
@@ -200,8 +201,42 @@ def test_what_was_inferred_about_the_data_is_told_and_saved(tmp_path, monkeypatc
     monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
     told = Told()
     train(tiny_recipe(), tmp_path, progress=told)
-    assert told.messages == ["every tenth image is for validation"]
+    assert "every tenth image is for validation" in told.messages
     assert "every tenth image" in (tmp_path / "dataset.yaml").read_text()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_a_labelled_pixel_is_refused(tmp_path, monkeypatch, split):
+    class Unlabelled(TinyDataset):
+        def label_map(self, index):
+            return np.full((20, 24), 255, dtype=np.uint8)
+
+        def image(self, index):
+            return np.zeros((20, 24, 3), dtype=np.uint8)
+
+    train_split = Unlabelled(11) if split == "train" else TinyDataset(11)
+    val_split = Unlabelled(3, "val") if split == "val" else TinyDataset(3, "val")
+    splits = Splits(train_split, val_split, ())
+    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    with pytest.raises(InputError, match=f"no pixel of the split '{split}' has a class"):
+        train(tiny_recipe(), tmp_path / "run")
+    assert nothing_was_made(tmp_path / "run")
+
+
+def test_one_image_at_a_time_on_a_single_position_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"crop_size=\[32,32\], or training\.batch_size=2"):
+        train(tiny_recipe({"training": {"batch_size": 1}}), tmp_path / "run")
+    assert nothing_was_made(tmp_path / "run")
+
+
+def test_a_warm_up_longer_than_the_run_is_shortened_in_the_recipe_that_is_used(tmp_path):
+    told = Told()
+    changes = {"max_steps": 20, "warmup_steps": 200, "schedule": "constant", "eval_every": 20}
+    train(tiny_recipe({"training": changes}), tmp_path, progress=told)
+    assert load_recipe(tmp_path / "config.yaml").training.warmup_steps == 2
+    assert any("training.warmup_steps 200 -> 2" in line for line in told.messages)
+    rates = [entry["lr"] for entry in history(tmp_path) if entry["split"] == "train"]
+    assert rates[1:] == [0.05] * 9  # the whole rate from the third step on
 
 
 @pytest.mark.parametrize(
@@ -223,6 +258,22 @@ def test_a_relative_data_folder_is_saved_absolute(tmp_path, monkeypatch):
     (tmp_path / "pictures").mkdir()
     train(tiny_recipe({"data": {"root": "pictures"}}), "run")
     assert load_recipe(tmp_path / "run/config.yaml").data.root == str(tmp_path / "pictures")
+
+
+def test_relative_weights_are_saved_absolute_and_a_link_stays_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = TinyNetwork()
+    save_model(tmp_path / "real", model, ModelFacts(architecture=model.architecture, labels=LABELS))
+    (tmp_path / "best").symlink_to("real")
+    (tmp_path / "backbone.safetensors").touch()
+    changes = {
+        "training": {"init_weights": "best"},
+        "model": {"pretrained": "backbone.safetensors"},
+    }
+    train(tiny_recipe(changes), "run")
+    saved = load_recipe(tmp_path / "run/config.yaml")
+    assert saved.training.init_weights == str(tmp_path / "best")
+    assert saved.model.pretrained == str(tmp_path / "backbone.safetensors")
 
 
 def test_initial_weights_are_loaded_and_not_looked_for_on_resume(tmp_path):

@@ -54,7 +54,7 @@ def write_evaluation(run: Path, *, class_names: list[str], wrong: int) -> None:
         "iou_per_class": dict(zip(class_names, scores.iou_per_class, strict=True)),
         "num_images": 4,
         "ignored_share": scores.ignored_share,
-        "protocol": {**protocol, "scales": [1.0]},
+        "protocol": {**protocol, "scales": [1.0], "precision": "bf16"},
         "seconds": 1.5,
         "class_names": class_names,
         "palette": PALETTE,

@@ -55,7 +55,9 @@ def test_whole_report_shows_score_protocol_curves_classes_and_pictures(make_run:
     html = html_of(make_run())
     # Road 384 right, 192 claimed wrongly: 384/576; pole 576 of 768; "unseen" has no IoU.
     assert f"{(384 / 576 + 576 / 768) / 2:.3f}" in html
-    assert "whole image, native resolution, network sees 0.5× size, one scale, no flip" in html
+    assert (
+        "whole image, native resolution, network sees 0.5× size, one scale, no flip, bf16" in html
+    )
     assert html.count('<svg class="chart"') == 3
     assert html.count("<img") == 8  # best and worst image, four pictures each
     assert "1.23 M in use" in html
@@ -167,8 +169,21 @@ def test_damaged_picture_is_an_input_error(make_run: MakeRun) -> None:
     run = make_run()
     path = run / "evaluation" / "gallery" / "000000_truth.png"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(InputError, match=r"000000_truth\.png.*evaluate the run again"):
+    with pytest.raises(InputError, match=r"000000_truth\.png.*dualseg resume RUN"):
         write_report(run)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"format": "dualseg-model/1"}'])
+def test_damaged_facts_are_an_input_error(make_run: MakeRun, content: str) -> None:
+    run = make_run()
+    (run / "checkpoints" / "best").mkdir(parents=True)
+    (run / "checkpoints" / "best" / "model.json").write_text(content)
+    with pytest.raises(InputError, match=r"model\.json"):
+        write_report(run)
+
+
+def test_evaluation_of_an_older_version_names_no_checkpoint(make_run: MakeRun) -> None:
+    assert "Scored" not in html_of(make_run())
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from dualseg.checkpoints.model_files import find_model, load_weights
+from dualseg.checkpoints.model_files import find_model, load_weights, require_undamaged
 from dualseg.checkpoints.tensors import read_tensors, require_finite
 
 HOST = "host."
@@ -30,9 +30,11 @@ def load_initial_weights(
         Names of the weights that keep their random start.
 
     Raises:
-        InputError: Anything else is missing, left over or wrongly shaped; all of it is listed.
+        InputError: Anything else is missing, left over or wrongly shaped; all of it is listed. Or
+            the file is damaged.
     """
     weights_path, _ = find_model(path)
+    require_undamaged(weights_path)
     weights = read_tensors(weights_path)
     require_finite(weights, origin=str(weights_path))
     expected = model.state_dict()

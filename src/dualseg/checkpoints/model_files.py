@@ -1,6 +1,7 @@
 """A network in two files: `model.safetensors` (weights) and `model.json` (facts). No pickle."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -51,8 +52,8 @@ def save_model_file(path: Path, model: nn.Module, facts: ModelFacts) -> None:
     """
     weights = model.state_dict()
     require_finite(weights, origin="the network to save")
-    write_json(path.with_suffix(".json"), facts.to_dict())
     write_bytes(path, pack_tensors(weights))
+    write_json(path.with_suffix(".json"), facts.to_dict())
 
 
 def load_model(path: str | Path) -> SegmentationModel:
@@ -67,7 +68,7 @@ def load_model(path: str | Path) -> SegmentationModel:
     """
     model, facts = load_unpruned(path)
     pruned = model.prune()
-    pruned.facts = facts
+    pruned.facts = replace(facts, architecture=pruned.architecture)
     return pruned.eval()
 
 
@@ -79,7 +80,7 @@ def load_unpruned(path: str | Path) -> tuple[SegmentationModel | DsrlModel, Mode
     """
     weights_path, facts_path = find_model(path)
     facts = read_facts(facts_path)
-    _require_undamaged(weights_path)
+    require_undamaged(weights_path)
     weights = read_tensors(weights_path)
     require_finite(weights, origin=str(weights_path))
     model = _rebuild(facts, origin=facts_path)
@@ -89,11 +90,17 @@ def load_unpruned(path: str | Path) -> tuple[SegmentationModel | DsrlModel, Mode
 
 
 def read_run_config(path: str | Path) -> Recipe | None:
-    """The recipe of the run a model lies in; None for a model outside a run folder."""
-    weights_path = find_model(path)[0].resolve()
-    for folder in list(weights_path.parents)[:3]:  # the file's folder, checkpoints, the run
-        if (folder / RUN_CONFIG_FILE).is_file():
-            return load_recipe(folder / RUN_CONFIG_FILE)
+    """The recipe of the run a model lies in; None for a model outside a run folder.
+
+    Only RUN/checkpoints/NAME/model.safetensors lies in a run; any other `config.yaml` near a model
+    is a stranger's.
+    """
+    weights_path = find_model(path)[0]
+    for place in (weights_path.absolute(), weights_path.resolve()):
+        checkpoints = place.parent.parent
+        config = checkpoints.parent / RUN_CONFIG_FILE
+        if place.name == WEIGHTS_FILE and checkpoints.name == "checkpoints" and config.is_file():
+            return load_recipe(config)
     return None
 
 
@@ -105,6 +112,20 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str
     """
     require_same_tensors(weights, model.state_dict(), origin=origin)
     model.load_state_dict(weights)
+
+
+def require_undamaged(weights_path: Path) -> None:
+    """A checkpoint of a run knows its checksums; a single flipped bit is found.
+
+    Raises:
+        InputError: The file is not as it was written.
+    """
+    folder = weights_path.parent
+    if weights_path.name != WEIGHTS_FILE or not (folder / CHECKSUMS_FILE).is_file():
+        return
+    damage = find_damage(folder, (WEIGHTS_FILE,))
+    if damage:
+        raise InputError(f"{folder} is damaged: {damage}; take another checkpoint of the run")
 
 
 def find_model(path: str | Path) -> tuple[Path, Path]:
@@ -169,16 +190,6 @@ def _find_in_folder(folder: Path) -> tuple[Path, Path]:
         f"there is no model in {folder}: looked for checkpoints/best, checkpoints/last and "
         f"{WEIGHTS_FILE}"
     )
-
-
-def _require_undamaged(weights_path: Path) -> None:
-    """A checkpoint of a run knows its checksums; a single flipped bit is found."""
-    folder = weights_path.parent
-    if weights_path.name != WEIGHTS_FILE or not (folder / CHECKSUMS_FILE).is_file():
-        return
-    damage = find_damage(folder, (WEIGHTS_FILE,))
-    if damage:
-        raise InputError(f"{folder} is damaged: {damage}; take another checkpoint of the run")
 
 
 def _rebuild(facts: ModelFacts, *, origin: Path) -> SegmentationModel | DsrlModel:

@@ -1,7 +1,7 @@
 """Errors a user can cause. The command line prints them as one message and exits with code 2."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -16,6 +16,20 @@ class InputError(ValueError):
         self.headline = message
         self.problems = tuple(problems)
         super().__init__("\n  - ".join([message, *self.problems]))
+
+
+def first_few(items: Sequence[str], count: int = 5, *, what: str = "") -> list[str]:
+    """The first `count` of many lines, and one line that counts the rest.
+
+    Args:
+        items: All of them.
+        count: So many are shown.
+        what: Follows the number: `... and 7 more` and this.
+    """
+    rest = len(items) - count
+    if rest <= 0:
+        return list(items)
+    return [*items[:count], f"... and {rest} more {what}".rstrip()]
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -26,7 +26,8 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
     Raises:
         DiskFullError: No space is left; the temporary file is removed, the old content stays.
-        InputError: The folder is missing or cannot be written to.
+        InputError: It cannot be written for another reason: no such folder, no permission, a
+            read-only disk, a name too long.
     """
     temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
     with _disk_errors(path):
@@ -47,8 +48,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """`write_atomic` for text, UTF-8."""
-    write_bytes(path, content.encode("utf-8"))
+    r"""`write_atomic` for text, UTF-8.
+
+    A byte of a file name that is no UTF-8 stands in Python as half a surrogate pair; it is written
+    as `\udcXX`, which JSON reads back as the same text.
+    """
+    write_bytes(path, content.encode("utf-8", errors="backslashreplace"))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -107,13 +112,16 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            free = shutil.disk_usage(path.parent).free
             raise DiskFullError(
-                f"no space left to write {path} ({free:,} bytes free); what stood there before is "
-                "intact. Free some space or choose another folder"
+                f"no space left to write {path} ({_free_bytes(path):,} bytes free); what stood "
+                "there before is intact. Free some space or choose another folder"
             ) from error
-        if isinstance(
-            error, (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError)
-        ):
-            raise InputError(f"cannot write {path}: {error.strerror}") from error
-        raise
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _free_bytes(path: Path) -> int:
+    """On the disk that `path` would lie on; its folders need not be there yet."""
+    place = path.absolute().parent
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError, nearest
+from dualseg.core.labels import LabelSpec
 from dualseg.data.cache import cached
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.datasets.camvid import has_camvid_layout, open_camvid
@@ -48,42 +49,47 @@ def kind_of_folder(name: str) -> str:
     return "folder" if name in GENERATED else name
 
 
-def open_dataset(name: str, *, root: str | Path | None = None, split: str) -> SegmentationDataset:
+def open_dataset(
+    name: str, *, root: str | Path | None = None, split: str, labels: LabelSpec | None = None
+) -> SegmentationDataset:
     """Opens one split.
 
     Args:
         name: One of `list_datasets()`.
         root: Its folder; not for generated data.
         split: For example train or val.
+        labels: A network's classes: what label values mean in a folder that does not say it
+            itself, see `describe_folder`.
 
     Raises:
         InputError: Unknown name, no folder, or a layout that does not fit.
     """
-    return _source(name, root).open(split)
+    return _source(name, root, labels).open(split)
 
 
 def open_splits(settings: DataSettings) -> Splits:
     """Both splits of a recipe, cached where they fit into memory."""
     source = _source(settings.name, settings.root)
-    train, val = source.open(settings.train_split), source.open(settings.val_split)
-    return Splits(cached(train, settings.cache), cached(val, settings.cache), source.notes)
+    both = source.open(settings.train_split), source.open(settings.val_split)
+    train, val = cached(both, settings.cache)
+    return Splits(train, val, source.notes)
 
 
-def _source(name: str, root: str | Path | None) -> _Source:
+def _source(name: str, root: str | Path | None, labels: LabelSpec | None = None) -> _Source:
     if name not in _SOURCES:
         raise InputError(f"there is no data set {name!r}; {nearest(name, list_datasets())}")
     if root is not None and not Path(root).is_dir():
         raise InputError(f"data.root {root} is no folder ({name} is looked for there)")
-    return _SOURCES[name](None if root is None else Path(root))
+    return _SOURCES[name](None if root is None else Path(root), labels)
 
 
-def _camvid(root: Path | None) -> _Source:
+def _camvid(root: Path | None, _labels: LabelSpec | None) -> _Source:
     if root is None:
         raise InputError("camvid needs a folder: --data DIR, or data.root in the recipe")
     return _Source(partial(open_camvid, root))
 
 
-def _folder(root: Path | None) -> _Source:
+def _folder(root: Path | None, labels: LabelSpec | None) -> _Source:
     if root is None:
         raise InputError(
             "folder needs a folder with images and masks: --data DIR, or data.root in the recipe"
@@ -93,17 +99,17 @@ def _folder(root: Path | None) -> _Source:
             partial(open_camvid, root),
             (f"layout: {root} has CamVid's (train.txt, trainannot/), so it is read as camvid",),
         )
-    description = describe_folder(root)
+    description = describe_folder(root, labels)
     return _Source(description.open, description.notes)
 
 
-def _streets(root: Path | None) -> _Source:
+def _streets(root: Path | None, _labels: LabelSpec | None) -> _Source:
     if root is not None:
         raise InputError(f"streets is drawn on the fly and has no folder; leave out {root}")
     return _Source(Streets)
 
 
-_SOURCES: dict[str, Callable[[Path | None], _Source]] = {
+_SOURCES: dict[str, Callable[[Path | None, LabelSpec | None], _Source]] = {
     "folder": _folder,
     "camvid": _camvid,
     "streets": _streets,

@@ -1,12 +1,13 @@
-"""Finds every label fault of a data set before the first step of training."""
+"""Finds every damaged file and every label fault of a data set before the first training step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.core.geometry import Size
 from dualseg.data.cache import RamCache
 from dualseg.data.dataset import (
@@ -16,15 +17,17 @@ from dualseg.data.dataset import (
     map_values,
     unknown_values,
 )
-from dualseg.data.images import read_label_values, read_size
+from dualseg.data.images import read_image, read_label_values
 
-SHOWN = 5
 MUCH_IGNORED = 0.5
+
+Where = TypeVar("Where")
+Pixels = TypeVar("Pixels")
 
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a scan of all labels found.
+    """What a scan of all images and labels found.
 
     Args:
         num_images: Images with labels.
@@ -50,41 +53,65 @@ class _Scan:
     unknown: list[str] = field(default_factory=list)
 
 
-def check_dataset(dataset: SegmentationDataset) -> DatasetSummary:
-    """Reads every label and every image's header.
+class _Sample(NamedTuple):
+    image: NDArray[np.uint8]
+    label_map: NDArray[np.uint8]
+
+
+def check_dataset(
+    dataset: SegmentationDataset, *, progress: Callable[[int, int], object] | None = None
+) -> DatasetSummary:
+    """Decodes every image and every label; behind a `RamCache` they are kept, not decoded again.
+
+    Args:
+        dataset: Files are read anew, also where a cache has read them before.
+        progress: Called with (done, total) before the first image and after each.
 
     Raises:
         InputError: The data set is empty, or has faults; each kind is listed with its first five
             files and their number.
     """
-    if isinstance(dataset, RamCache):
-        dataset = dataset.dataset  # the files themselves, not what was read of them before
-    if len(dataset) == 0:
-        raise InputError(f"the split {dataset.split!r} holds no image")
+    cache = dataset if isinstance(dataset, RamCache) else None
+    source = dataset.dataset if isinstance(dataset, RamCache) else dataset
+    if len(source) == 0:
+        raise InputError(f"the split {source.split!r} holds no image")
     scan = _Scan(np.zeros(256, np.int64))
-    for index in range(len(dataset)):
-        if isinstance(dataset, FileDataset):
-            _check_files(dataset, index, scan)
-        else:
-            _count(dataset.label_map(index), scan)
+    if progress is not None:
+        progress(0, len(source))
+    for index in range(len(source)):
+        found = _check_image(source, index, scan)
+        if found is not None:
+            _count(found.label_map, scan)
+            if cache is not None:
+                cache.keep(index, found.image, found.label_map)
+        if progress is not None:
+            progress(index + 1, len(source))
     problems = [
-        *_first(scan.unreadable, "files cannot be read"),
-        *_first(scan.mismatched, "labels have another size than their image"),
-        *_first(scan.unknown, "label files hold values that are no class"),
+        *first_few(scan.unreadable, what="that cannot be read"),
+        *first_few(scan.mismatched, what="whose label has another size than the image"),
+        *first_few(scan.unknown, what="with values that are no class"),
     ]
     if problems:
-        raise InputError(f"the split {dataset.split!r} has faults:", problems)
-    return _summary(dataset, scan)
+        raise InputError(f"the split {source.split!r} has faults:", problems)
+    return _summary(source, scan)
 
 
-def _check_files(dataset: FileDataset, index: int, scan: _Scan) -> None:
+def _check_image(dataset: SegmentationDataset, index: int, scan: _Scan) -> _Sample | None:
+    """Image and label map where both are without fault; else the faults go into the scan."""
+    if isinstance(dataset, FileDataset):
+        return _check_files(dataset, index, scan)
+    image = _read(dataset.image, index, scan)
+    label_map = _read(dataset.label_map, index, scan)
+    return None if image is None or label_map is None else _Sample(image, label_map)
+
+
+def _check_files(dataset: FileDataset, index: int, scan: _Scan) -> _Sample | None:
     pair = dataset.pairs[index]
-    try:
-        size = read_size(pair.image)
-        values = read_label_values(pair.label)
-    except InputError as error:
-        scan.unreadable.append(str(error))
-        return
+    image = _read(read_image, pair.image, scan)
+    values = _read(read_label_values, pair.label, scan)
+    if image is None or values is None:
+        return None
+    size = image.shape[:2]
     if values.shape != size:
         turned = values.shape == size[::-1]
         hint = " (turned by 90 degrees: an EXIF orientation lost by a tool?)" if turned else ""
@@ -92,23 +119,26 @@ def _check_files(dataset: FileDataset, index: int, scan: _Scan) -> None:
         scan.mismatched.append(
             f"{have}, {pair.label} {values.shape[0]}x{values.shape[1]}{hint}; make them equal"
         )
-        return
+        return None
     unknown = unknown_values(values, dataset.labels)
     if unknown:
         scan.unknown.append(f"{pair.label}: {describe_unknown(unknown, dataset.labels)}")
-        return
-    _count(map_values(values, dataset.labels, pair.label), scan)
+        return None
+    return _Sample(image, map_values(values, dataset.labels, pair.label))
+
+
+def _read(read: Callable[[Where], Pixels], where: Where, scan: _Scan) -> Pixels | None:
+    try:
+        return read(where)
+    except InputError as error:
+        scan.unreadable.append(str(error))
+        return None
 
 
 def _count(label_map: NDArray[np.uint8], scan: _Scan) -> None:
     scan.counts += np.bincount(label_map.ravel(), minlength=256)
     size = (label_map.shape[0], label_map.shape[1])
     scan.sizes[size] = scan.sizes.get(size, 0) + 1
-
-
-def _first(faults: Sequence[str], kind: str) -> list[str]:
-    more = [f"... {len(faults)} {kind} in all"] if len(faults) > SHOWN else []
-    return [*faults[:SHOWN], *more]
 
 
 def _summary(dataset: SegmentationDataset, scan: _Scan) -> DatasetSummary:

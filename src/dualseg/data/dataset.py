@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.core.labels import LabelSpec
 from dualseg.data.images import read_image, read_label_values
 
@@ -126,10 +126,9 @@ def _count(values: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp
 
 def describe_unknown(unknown: dict[int, int], labels: LabelSpec) -> str:
     """What is wrong and what to do about it, in one line."""
-    shown = ", ".join(f"{value} ({count} pixels)" for value, count in list(unknown.items())[:5])
-    more = f" and {len(unknown) - 5} more values" if len(unknown) > 5 else ""
+    shown = ", ".join(first_few([f"{value} ({n} pixels)" for value, n in unknown.items()]))
     known = ", ".join(map(str, sorted(labels.values)[:12]))
     return (
-        f"label values {shown}{more} are no class; known values are {known}. Correct the file, or "
+        f"label values {shown} are no class; known values are {known}. Correct the file, or "
         "say in dataset.yaml, under values, which class each one is (255: ignored)"
     )

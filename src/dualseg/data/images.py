@@ -1,5 +1,6 @@
 """Reading and writing pictures: a few formats, a pixel budget, and one rule for orientation."""
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ MAX_PIXELS = 178_956_970  # Pillow's own limit; read from the header, before dec
 EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 LABEL_MODES = frozenset({"1", "L", "P", "I", "I;16", "I;16L", "I;16B"})
 EXIF_ORIENTATION = 0x0112
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, struct.error)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -33,11 +35,25 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             eight bits a channel.
     """
     with _opened(path) as image:
-        if image.mode not in EIGHT_BIT_MODES:
-            raise InputError(
-                f"{path} has pixel mode {image.mode} (more than 8 bits a channel); "
-                "convert it to 8-bit RGB first"
-            )
+        return rgb_pixels(image, origin=str(path))
+
+
+def rgb_pixels(image: Image.Image, *, origin: str) -> NDArray[np.uint8]:
+    """The pixels of a Pillow image by the rules of `read_image`.
+
+    Args:
+        image: Of any mode; one that is not decoded yet is decoded.
+        origin: What the messages call it.
+
+    Raises:
+        InputError: It is damaged, or has more than eight bits a channel.
+    """
+    if image.mode not in EIGHT_BIT_MODES:
+        raise InputError(
+            f"{origin} has pixel mode {image.mode} (more than 8 bits a channel); "
+            "convert it to 8-bit RGB first"
+        )
+    with _decoding(origin):
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
@@ -48,12 +64,13 @@ def read_label_values(path: Path) -> NDArray[np.int32]:
         (H, W) int32; EXIF orientation is applied as to images.
 
     Raises:
-        InputError: As `read_image`, or the file holds colours in place of ids.
+        InputError: As `read_image`, or the file holds colours or fractions in place of ids.
     """
     with _opened(path) as image:
         if image.mode not in LABEL_MODES:
+            kind = "floating-point" if image.mode == "F" else "colour"
             raise InputError(
-                f"{path} is a colour picture (mode {image.mode}), but a label file holds one class "
+                f"{path} is a {kind} picture (mode {image.mode}), but a label file holds one class "
                 "id a pixel; save the masks as 8-bit gray or palette PNG"
             )
         return np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
@@ -73,10 +90,17 @@ def read_palette(path: Path) -> tuple[Color, ...] | None:
 
 
 def read_size(path: Path) -> Size:
-    """(height, width) as displayed, from the header alone."""
+    """(height, width) as displayed, from the header alone: the pixels may still be damaged.
+
+    Raises:
+        InputError: The header cannot be read.
+    """
     with _opened(path) as image:
         width, height = image.size
-        turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+        if image.format == "TIFF":  # Pillow has turned the size itself
+            return height, width
+        # A PNG's own getexif() decodes the whole file, in search of EXIF behind the pixels.
+        turned = Image.Image.getexif(image).get(EXIF_ORIENTATION, 1) >= 5
         return (width, height) if turned else (height, width)
 
 
@@ -99,23 +123,31 @@ def write_label_png(path: Path, label_map: NDArray[np.uint8], labels: LabelSpec)
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Opens a picture for reading; whatever goes wrong inside names the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=FORMATS)
-        with image:
-            _require_budget(path, image.size)
-            yield image
-    except InputError:
-        raise
+        with _decoding(str(path)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(path, formats=FORMATS)
+            with image:
+                _require_budget(path, image.size)
+                yield image
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except UnidentifiedImageError:
         raise InputError(f"{path} {_what_it_is(path)}; allowed are {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path} has more than {MAX_PIXELS:,} pixels; cut it into tiles") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+
+
+@contextmanager
+def _decoding(origin: str) -> Iterator[None]:
+    """Turns what Pillow raises for a damaged picture into an error that names the picture."""
+    try:
+        yield
+    except (InputError, FileNotFoundError, UnidentifiedImageError):
+        raise
+    except DAMAGE as error:
         reason = str(error) or type(error).__name__
-        raise InputError(f"{path} cannot be read as image ({reason}); is it cut off?") from None
+        raise InputError(f"{origin} cannot be read as image ({reason}); is it cut off?") from None
 
 
 def _require_budget(path: Path, size: tuple[int, int]) -> None:

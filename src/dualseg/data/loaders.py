@@ -5,6 +5,7 @@ index). Nothing is drawn from a global generator, so that building or restarting
 changes nothing else.
 """
 
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -168,4 +169,7 @@ def _collate(samples: list[tuple[Tensor, Tensor, str] | str]) -> RawBatch | str:
 
 
 def _start_worker(worker: int) -> None:
+    """A Ctrl-C reaches the whole process group; only the main process decides when to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)

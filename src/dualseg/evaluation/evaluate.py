@@ -62,6 +62,12 @@ class Evaluation:
         """Images scored."""
         return len(self.per_image)
 
+    @property
+    def classes_without_pixels(self) -> tuple[str, ...]:
+        """Classes of which the ground truth holds no pixel: nothing can be said about them."""
+        pixels = zip(self.labels.class_names, self.scores.pixels_per_class, strict=True)
+        return tuple(name for name, count in pixels if count == 0)
+
     def to_dict(self) -> dict[str, Any]:
         """The object `dualseg evaluate --json` prints."""
         names = self.labels.class_names
@@ -118,7 +124,7 @@ def evaluate(
         confusion=confusion,
         num_ignored=num_ignored,
         labels=dataset.labels,
-        protocol=_protocol(facts),
+        protocol=_protocol(facts, precision),
         per_image=tuple(per_image),
         seconds=time.perf_counter() - start,
     )
@@ -164,13 +170,14 @@ def _count(
     return total, num_ignored, per_image
 
 
-def _protocol(facts: ModelFacts) -> dict[str, Any]:
+def _protocol(facts: ModelFacts, precision: Precision) -> dict[str, Any]:
     return {
         "name": "whole",
         "resolution": "native",
         "input_scale": facts.input_scale,
         "flip": False,
         "scales": [1.0],
+        "precision": precision,
     }
 
 

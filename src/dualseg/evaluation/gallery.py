@@ -4,6 +4,7 @@
 image: what the network saw, the true label map and the predicted one.
 """
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,6 +40,7 @@ def collect_gallery(
     facts: ModelFacts | None = None,
     count: int = 4,
     precision: Precision = "fp32",
+    checkpoint: str = "best",
 ) -> Path:
     """Writes `RUN/evaluation`, in the place of an older one.
 
@@ -50,6 +52,8 @@ def collect_gallery(
         facts: How the input is prepared; the network's own where not given.
         count: Best images and worst images, so many of each.
         precision: As in the evaluation.
+        checkpoint: Which of the run's checkpoints was evaluated, "best" or "last"; it is kept with
+            its step, where the checkpoint's link names one.
 
     Returns:
         The folder.
@@ -70,6 +74,8 @@ def collect_gallery(
         ]
         content = _content(evaluation) | {
             "split": dataset.split,
+            "checkpoint": checkpoint,
+            "step": _step_of(run_folder / "checkpoints" / checkpoint),
             "parameters": count_parameters(model),
             "gallery": gallery,
         }
@@ -98,6 +104,14 @@ def choose_images(mious: Iterable[float | None], count: int) -> dict[int, list[s
         for index in indices:
             chosen.setdefault(index, []).append(role)
     return chosen
+
+
+def _step_of(checkpoint: Path) -> int | None:
+    """The step in the name of the folder that a checkpoint's link points to; None without one."""
+    if not checkpoint.is_symlink():
+        return None
+    match = re.fullmatch(r"step_(\d+)", checkpoint.readlink().name)
+    return int(match[1]) if match else None
 
 
 def _keep_image(

@@ -9,7 +9,8 @@ from torch import nn
 from dualseg.core.facts import ModelFacts
 from dualseg.core.geometry import Size
 from dualseg.evaluation.evaluate import evaluation_mode
-from dualseg.inference.strategies import Precision, device_of, find_facts, whole
+from dualseg.inference.predictor import Predictor
+from dualseg.inference.strategies import Precision, device_of
 
 WARMUP_RUNS = 3
 
@@ -24,8 +25,9 @@ def measure_latency(
 ) -> float:
     """Median time from one image to its full-size logits, at batch 1, where the network is.
 
-    Normalising, shrinking and resizing the logits are part of it, so that networks which answer at
-    different sizes are compared over the same work.
+    It is the time of a `Predictor`, whose memory layout (channels last) the network's weights keep
+    afterwards. Normalising, shrinking and resizing the logits are part of it, so that networks
+    which answer at different sizes are compared over the same work.
 
     Args:
         model: Put in evaluation mode for the measurement.
@@ -42,11 +44,11 @@ def measure_latency(
     """
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}; measure at least once")
-    logits = whole(model, find_facts(model, facts), precision=precision)
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(256, (1, 3, *size), dtype=torch.uint8, generator=generator)
     times = []
     with evaluation_mode(model):
+        logits = Predictor(model, facts=facts, precision=precision).logits
         for _ in range(WARMUP_RUNS + repeats):
             start = time.perf_counter()
             logits(image)

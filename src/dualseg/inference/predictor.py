@@ -12,7 +12,7 @@ from torch import nn
 from dualseg.checkpoints.model_files import load_model
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
-from dualseg.data.images import read_image
+from dualseg.data.images import read_image, rgb_pixels
 from dualseg.inference.strategies import Precision, device_of, find_facts, whole
 
 ImageLike: TypeAlias = NDArray[np.uint8] | Image.Image | str | Path
@@ -55,7 +55,9 @@ class Predictor:
         """Predicts one image.
 
         Args:
-            image: (H, W, 3) uint8 RGB, a Pillow image of any mode, or a file.
+            image: (H, W, 3) uint8 RGB, a Pillow image of any mode with up to eight bits a channel,
+                or a file. An EXIF orientation of the latter two is applied, so that the label map
+                has the size of the image as people see it.
 
         Returns:
             (H, W) class ids.
@@ -71,7 +73,7 @@ def as_rgb(image: ImageLike) -> NDArray[np.uint8]:
     if isinstance(image, (str, Path)):
         return read_image(Path(image))
     if isinstance(image, Image.Image):
-        return np.array(image.convert("RGB"))
+        return rgb_pixels(image, origin="the image")
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise InputError(

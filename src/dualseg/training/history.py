@@ -1,15 +1,17 @@
 """`metrics.jsonl`: one JSON object a line, whole lines only, no step twice."""
 
+import errno
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError, write_text
-
-METRICS_FILE = "metrics.jsonl"
+from dualseg.core.history import METRICS_FILE, read_history
 
 Entry = dict[str, Any]
 
@@ -29,14 +31,12 @@ class History:
 
         Raises:
             DiskFullError: The line does not fit; a half of it is dropped on resume.
+            InputError: The file cannot be written for another reason.
         """
         plain = {key: _plain(value) for key, value in entry.items()}
         line = json.dumps(plain, allow_nan=False).encode() + b"\n"
-        try:
-            with open(self.path, "ab", buffering=0) as file:
-                written = file.write(line)
-        except OSError as error:
-            raise self._disk_full(error.strerror or str(error)) from error
+        with self._disk_errors(), open(self.path, "ab", buffering=0) as file:
+            written = file.write(line)
         if written != len(line):
             raise self._disk_full("no space left")
 
@@ -56,32 +56,34 @@ class History:
         write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
     def flush(self) -> None:
-        """Waits until every line is on the disk; called before a checkpoint counts on them."""
+        """Waits until every line is on the disk; called before a checkpoint counts on them.
+
+        Raises:
+            DiskFullError, InputError: As `append`.
+        """
         if not self.path.exists():
             return
-        with open(self.path, "rb") as file:
+        with self._disk_errors(), open(self.path, "rb") as file:
             os.fsync(file.fileno())
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise self._disk_full(reason) from error
+            raise InputError(
+                f"cannot write {self.path}: {reason}. Checkpoints are intact; make the file "
+                "writable and resume"
+            ) from error
 
     def _disk_full(self, reason: str) -> DiskFullError:
         return DiskFullError(
             f"cannot write {self.path}: {reason}. Checkpoints are intact; free some "
             "space and resume"
         )
-
-
-def read_history(path: Path) -> list[Entry]:
-    """The whole lines of a `metrics.jsonl`; none where there is no such file."""
-    if not path.is_file():
-        return []
-    entries = []
-    for line in path.read_bytes().splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and {"step", "split"} <= entry.keys():
-            entries.append(entry)
-    return entries
 
 
 def _plain(value: Any) -> Any:

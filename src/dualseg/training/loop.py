@@ -73,41 +73,51 @@ class TrainingLoop:
     progress: Progress
     unsaved: bool = True
     _stop: StopRequest = field(default_factory=StopRequest)
+    _saved_step: int = 0
     _pace: "_Pace" = field(default_factory=lambda: _Pace())
 
     def run(self, stop: StopRequest) -> None:
         """Trains to the end of the plan, or until `stop` is set.
 
         Raises:
-            Interrupted: A signal came; the state is saved.
+            Interrupted: A signal came; the newest checkpoint holds the step it names.
             NonFiniteLossError, DiskFullError: The newest checkpoint is intact.
         """
-        self._stop = stop
+        self._stop, self._saved_step = stop, self.position.step
         self.progress.started(self.position.step, self.plan.max_steps)
         self.model.train()
         batches = self.loader.batches(self.position.step)
         try:
-            while True:
-                improved = self._evaluate_if_due()
-                step = self.position.step
-                due = improved or self.plan.saves_after(step) or bool(stop)
-                if self.unsaved and due:
-                    self._save()
-                if step >= self.plan.max_steps and not self._evaluation_is_due():
-                    return
-                if stop.signum is not None:
-                    raise Interrupted(stop.signum, step)
-                batch = self._next(batches)
-                if batch is not None:
-                    self._step(batch)
+            self._train(batches, stop)
+        except RuntimeError as error:
+            # A loader's worker that the same signal ended makes torch raise at any place, also in
+            # the middle of a step: what is in memory then is not saved.
+            if stop.signum is None:
+                raise
+            raise Interrupted(stop.signum, self._saved_step) from error
         finally:
-            self.events.close()
             close = getattr(batches, "close", None)
             if close is not None:
                 close()
+            self.events.close()
+
+    def _train(self, batches: Iterator[RawBatch], stop: StopRequest) -> None:
+        while True:
+            improved = self._evaluate_if_due()
+            step = self.position.step
+            due = improved or self.plan.saves_after(step) or bool(stop)
+            if self.unsaved and due:
+                self._save()
+            if step >= self.plan.max_steps and not self._evaluation_is_due():
+                return
+            if stop.signum is not None:
+                raise Interrupted(stop.signum, step)
+            batch = self._next(batches)
+            if batch is not None:
+                self._step(batch)
 
     def _next(self, batches: Iterator[RawBatch]) -> RawBatch | None:
-        """The next batch; None where a Ctrl-C meant for us ended the loader's workers."""
+        """The next batch; None where a signal meant for us ended the loader's workers."""
         try:
             return next(batches)
         except RuntimeError:
@@ -184,7 +194,7 @@ class TrainingLoop:
             facts = replace(facts, score=evaluation["miou"], protocol=evaluation["protocol"])
         with self._pace.paused():
             self.store.save(weights, facts, self.describe(self.position))
-        self.unsaved = False
+        self.unsaved, self._saved_step = False, self.position.step
 
 
 def _is_better(miou: float | None, best: float | None) -> bool:

@@ -13,7 +13,7 @@ import yaml
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import remove_stale, write_text
-from dualseg.training.history import METRICS_FILE
+from dualseg.core.history import METRICS_FILE
 
 try:
     import fcntl

@@ -1,5 +1,6 @@
 """Puts the parts of a run together, and fills them from a checkpoint."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,9 @@ from dualseg.training.plan import create_plan
 from dualseg.training.progress import Progress
 from dualseg.training.run_folder import TENSORBOARD_FOLDER
 from dualseg.training.schedules import lr_factor
+from dualseg.training.smallest_map import require_two_values
 from dualseg.training.step import TrainingStep
+from dualseg.training.warm_up import shorten_warm_ups
 
 LARGEST_DEFAULT_CROP = 768
 PARTS_THAT_MAY_BE_NEW = ("sisr_decoder.", "ftm.", "auxiliary_heads.", "host.auxiliary_heads.")
@@ -47,7 +50,8 @@ def check_data(splits: Splits, report: Callable[[str], None]) -> None:
     """Both splits must be without fault and speak of the same classes; `report` hears warnings.
 
     Raises:
-        InputError: They are not; the checker lists every fault of a split.
+        InputError: They are not; the checker lists every fault of a split. Or a split has no
+            labelled pixel.
     """
     train, val = splits.train.labels.class_names, splits.val.labels.class_names
     if train != val:
@@ -56,18 +60,55 @@ def check_data(splits: Splits, report: Callable[[str], None]) -> None:
             f"val has {', '.join(val)}"
         )
     for dataset in (splits.train, splits.val):
-        for warning in check_dataset(dataset).warnings:
+        summary = check_dataset(dataset)
+        if not any(summary.pixels_per_class):
+            raise InputError(
+                f"no pixel of the split {dataset.split!r} has a class: all labels of its "
+                f"{summary.num_images} images are ignored; check what its label values mean"
+            )
+        for warning in summary.warnings:
             report(f"warning: {dataset.split}: {warning}")
 
 
-def fill_in(recipe: Recipe, splits: Splits) -> Recipe:
-    """The recipe with what only the data knows: a crop size, and an absolute data folder."""
+def fill_in(recipe: Recipe, splits: Splits, report: Callable[[str], None]) -> Recipe:
+    """The recipe with what only the data knows: a crop size, warm-ups that fit the run's length.
+
+    Paths become absolute. `report` hears of warm-ups that were shortened.
+
+    Raises:
+        InputError: The data does not fill a batch, or a part of it is too small to train on.
+    """
     size = recipe.data.crop_size or _default_crop(recipe, splits)
-    root = recipe.data.root
+    data = recipe.data.model_copy(update={"crop_size": size})
+    recipe = resolve_paths(recipe.model_copy(update={"data": data}))
+    num_images = len(splits.train)
+    steps_per_epoch = num_images // recipe.training.batch_size
+    plan = create_plan(recipe.training, num_images=num_images, steps_per_epoch=steps_per_epoch)
+    require_two_values(recipe, size)
+    return shorten_warm_ups(recipe, plan.max_steps, report)
+
+
+def resolve_paths(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths, for a run that may be resumed from another folder.
+
+    What does not exist stays as it is, for the message that says so. Links in the path of weights
+    are kept, since a run's `best` is one.
+    """
+    root, initial = recipe.data.root, recipe.training.init_weights
+    pretrained = recipe.model.pretrained
     if root is not None and Path(root).exists():
         root = str(Path(root).resolve())
-    data = recipe.data.model_copy(update={"crop_size": size, "root": root})
-    return recipe.model_copy(update={"data": data})
+    if initial is not None and Path(initial).exists():
+        initial = os.path.abspath(initial)
+    if isinstance(pretrained, str) and Path(pretrained).exists():
+        pretrained = os.path.abspath(pretrained)
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"root": root}),
+            "training": recipe.training.model_copy(update={"init_weights": initial}),
+            "model": recipe.model.model_copy(update={"pretrained": pretrained}),
+        }
+    )
 
 
 def start_network(
@@ -176,7 +217,11 @@ def assemble(
         describe=describe,
         store=store,
         history=History(run_folder),
-        events=EventWriter(run_folder / TENSORBOARD_FOLDER, purge_step=position.step + 1),
+        events=EventWriter(
+            run_folder / TENSORBOARD_FOLDER,
+            purge_step=position.step + 1,
+            report=progress.message,
+        ),
         progress=progress,
     )
 

@@ -1,13 +1,13 @@
 """`train` and `resume`: from a recipe, or a run folder, to a trained network."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dualseg.checkpoints.store import Checkpoint, CheckpointStore
 from dualseg.checkpoints.training_state import Position, TrainingState
-from dualseg.config import Recipe, load_recipe
+from dualseg.config import Recipe, check_recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_text
 from dualseg.data.catalog import Splits, open_splits
@@ -30,6 +30,7 @@ from dualseg.training.setup import (
     check_data,
     checkpoint_bytes,
     fill_in,
+    resolve_paths,
     restore,
     start_network,
 )
@@ -75,16 +76,10 @@ def train(
         splits = open_splits(recipe.data)
         for note in splits.notes:
             progress.message(note)
-        progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
-        check_data(splits, progress.message)
-        recipe = fill_in(recipe, splits)
-        loop = _new_loop(recipe, run_folder, splits, progress)
-        loop.store.require_space(checkpoint_bytes(loop))
+        recipe, loop = _prepare(recipe, run_folder, splits, progress)
         with owned(run_folder):
             require_no_run(run_folder)
-            write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
-            write_data_record(run_folder, recipe.data, splits)
-            return _run(loop, run_folder)
+            return _begin(recipe, loop, run_folder, splits)
 
 
 def resume(
@@ -106,8 +101,8 @@ def resume(
     run_folder, progress = Path(run_folder), progress or Silent()
     require_run(run_folder)
     with owned(run_folder):
-        before = load_recipe(run_folder / CONFIG_FILE)
-        recipe = load_recipe(run_folder / CONFIG_FILE, overrides=overrides)
+        before = resolve_paths(load_recipe(run_folder / CONFIG_FILE))
+        recipe = resolve_paths(load_recipe(run_folder / CONFIG_FILE, overrides=overrides))
         require_same_course(_plain(before), _plain(recipe))
         store = CheckpointStore(
             run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
@@ -116,7 +111,7 @@ def resume(
         checkpoint = store.latest()
         if checkpoint is None:
             return _start_over(recipe, run_folder, progress)
-        state = checkpoint.training_state()
+        state = _in_todays_terms(checkpoint.training_state(), checkpoint.folder)
         require_same_course(state.recipe, _plain(recipe))
         with using_threads(threads_to_resume(recipe, state.environment, progress.message)):
             return _go_on(recipe, run_folder, checkpoint, state, store, progress)
@@ -139,10 +134,8 @@ def _start_over(recipe: Recipe, run_folder: Path, progress: Progress) -> Trainin
     with using_threads(recipe.runtime.threads):
         splits = open_splits(recipe.data)
         require_same_data(run_folder, splits)
-        loop = _new_loop(recipe, run_folder, splits, progress)
-        write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
-        write_data_record(run_folder, recipe.data, splits)
-        return _run(loop, run_folder)
+        recipe, loop = _prepare(recipe, run_folder, splits, progress)
+        return _begin(recipe, loop, run_folder, splits)
 
 
 def _go_on(
@@ -176,14 +169,28 @@ def _go_on(
     return _run(loop, run_folder)
 
 
-def _new_loop(recipe: Recipe, run_folder: Path, splits: Splits, progress: Progress) -> TrainingLoop:
+def _prepare(
+    recipe: Recipe, run_folder: Path, splits: Splits, progress: Progress
+) -> tuple[Recipe, TrainingLoop]:
+    """Everything that can be found wrong is, before anything is written."""
+    progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
+    check_data(splits, progress.message)
+    recipe = fill_in(recipe, splits, progress.message)
     store = CheckpointStore(
         run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
     )
     network = start_network(recipe, splits, report=progress.message)
-    return assemble(
+    loop = assemble(
         recipe, run_folder, splits, network, position=Position(), store=store, progress=progress
     )
+    store.require_space(checkpoint_bytes(loop))
+    return recipe, loop
+
+
+def _begin(recipe: Recipe, loop: TrainingLoop, run_folder: Path, splits: Splits) -> TrainingResult:
+    write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
+    write_data_record(run_folder, recipe.data, splits)
+    return _run(loop, run_folder)
 
 
 def _run(loop: TrainingLoop, run_folder: Path) -> TrainingResult:
@@ -204,6 +211,12 @@ def _say_what_a_new_length_means(recipe: Recipe, state: TrainingState, progress:
             "warning: the learning rate follows the new length from here on, so the result is not "
             "that of a run of this length from its start"
         )
+
+
+def _in_todays_terms(state: TrainingState, folder: Path) -> TrainingState:
+    """The state whose recipe has every key there is today; an older version knew fewer."""
+    recipe = check_recipe(state.recipe, origin=f"the recipe saved in {folder}")
+    return replace(state, recipe=_plain(resolve_paths(recipe)))
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

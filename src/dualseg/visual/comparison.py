@@ -29,7 +29,7 @@ from dualseg.visual.page import (
     series_legend,
 )
 from dualseg.visual.plots import DotRow, Line, dot_chart, line_chart, row_color
-from dualseg.visual.run_files import StoredEvaluation, points_of, read_evaluation, read_history
+from dualseg.visual.run_files import StoredEvaluation, points_of, read_evaluation, split_history
 
 __all__ = ["ComparisonRow", "write_comparison"]
 
@@ -112,7 +112,7 @@ def _chart_part(rows: Sequence[ComparisonRow], num_baselines: int) -> str:
         Line(f"{row.name}, {run.name}", points, color, is_main=len(row.runs) == 1)
         for row, color in zip(rows, colors, strict=True)
         for run in row.runs
-        if (points := points_of(read_history(run, "val"), "miou"))
+        if (points := points_of(split_history(run, "val"), "miou"))
     ]
     if lines:
         legend = series_legend([row.name for row in rows], colors)

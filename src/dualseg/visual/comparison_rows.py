@@ -14,7 +14,7 @@ class ComparisonRow:
     Args:
         name: Shown in tables and charts.
         runs: Run folders.
-        miou: Best mIoU of each.
+        miou: mIoU of each run's last checkpoint, so that nothing is chosen by the score itself.
         iou_per_class: IoU of each class, for each seed.
         latency_ms: One image, full size in and out.
         seconds_per_epoch: Training time.

@@ -123,4 +123,6 @@ def describe_protocol(protocol: Mapping[str, object]) -> str:
         "one scale" if scales == [1.0] else f"scales {scales}",
         "flipped too" if protocol.get("flip") else "no flip",
     ]
+    if "precision" in protocol:
+        words.append(str(protocol["precision"]))
     return ", ".join(words)

@@ -33,7 +33,7 @@ from dualseg.visual.run_files import (
     points_of,
     read_evaluation,
     read_facts,
-    read_history,
+    split_history,
 )
 
 CONFIG_FILE = "config.yaml"
@@ -62,7 +62,7 @@ def write_report(run_folder: Path) -> Path:
         )
     recipe = load_recipe(run_folder / CONFIG_FILE)
     evaluation = read_evaluation(run_folder)
-    training, validation = read_history(run_folder, "train"), read_history(run_folder, "val")
+    training, validation = split_history(run_folder, "train"), split_history(run_folder, "val")
     name = run_folder.resolve().name
     body = [
         heading("training run", name),
@@ -98,6 +98,9 @@ def _facts(
     }
     if evaluation:
         shown["Parameters"] = f"{evaluation.parameters / 1e6:.2f} M in use"
+        if evaluation.checkpoint:
+            at = f", step {evaluation.step:,}" if evaluation.step is not None else ""
+            shown["Scored"] = f"checkpoint {evaluation.checkpoint}{at}"
     best = _best(validation)
     if best:
         shown["Best validation"] = f"mIoU {best['miou']:.3f} at step {best['step']:,}"
@@ -129,7 +132,8 @@ def _best(validation: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 def _score_part(evaluation: StoredEvaluation | None) -> str:
     if evaluation is None:
         return note(
-            "This run has no evaluation yet: scores and pictures appear after dualseg evaluate."
+            "This run has no evaluation yet: scores and pictures appear when its training ends; "
+            "dualseg resume RUN takes it there."
         )
     scores = evaluation.scores
     how = describe_protocol(scores["protocol"])

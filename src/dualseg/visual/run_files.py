@@ -1,6 +1,5 @@
 """Reads what a report is made from: the files of a run folder. Each may be missing."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dualseg.checkpoints import model_files
 from dualseg.checkpoints.json_files import read_json
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
+from dualseg.core.history import METRICS_FILE, read_history
 from dualseg.core.labels import LabelSpec
 
 EVALUATION_FOLDER = "evaluation"
 EVALUATION_FILE = "evaluation.json"
 GALLERY_FOLDER = "gallery"
+MAKE_ANEW = "dualseg resume RUN makes the pictures and scores of a run anew"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class GalleryImage:
             with Image.open(path, formats=("PNG",)) as image:
                 return np.asarray(image.convert("RGB") if part == "input" else image)
         except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"cannot read {path}: {error}; evaluate the run again") from None
+            raise InputError(f"cannot read {path}: {error}; {MAKE_ANEW}") from None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class StoredEvaluation:
         parameters: Of the network without its training branches.
         seconds: The evaluation took.
         gallery: Images kept, best first, then worst.
+        checkpoint: Which of the run's was evaluated; None where it was not written down.
+        step: Of the checkpoint, where known.
     """
 
     scores: Mapping[str, Any]
@@ -75,6 +79,8 @@ class StoredEvaluation:
     parameters: int
     seconds: float
     gallery: tuple[GalleryImage, ...]
+    checkpoint: str | None
+    step: int | None
 
     @property
     def iou_per_class(self) -> tuple[float | None, ...]:
@@ -103,35 +109,30 @@ def read_evaluation(run_folder: Path) -> StoredEvaluation | None:
             parameters=int(plain["parameters"]),
             seconds=float(plain["seconds"]),
             gallery=tuple(_gallery_image(folder, item) for item in plain["gallery"]),
+            checkpoint=None if plain.get("checkpoint") is None else str(plain["checkpoint"]),
+            step=None if plain.get("step") is None else int(plain["step"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error!r}); evaluate the run again") from None
+        raise InputError(f"{path} is damaged ({error!r}); {MAKE_ANEW}") from None
 
 
 def read_facts(run_folder: Path) -> ModelFacts | None:
-    """The facts of the best checkpoint, or the last one; None where there is none yet."""
+    """The facts of the best checkpoint, or the last one; None where there is none yet.
+
+    Raises:
+        InputError: The file is damaged.
+    """
     for kind in ("best", "last"):
-        path = run_folder / "checkpoints" / kind / "model.json"
+        path = run_folder / "checkpoints" / kind / model_files.FACTS_FILE
         if path.is_file():
-            return ModelFacts.from_dict(read_json(path))
+            return model_files.read_facts(path)
     return None
 
 
-def read_history(run_folder: Path, split: str) -> list[dict[str, Any]]:
-    """Lines of `metrics.jsonl` of one split by step; of two lines for one step the later counts.
-
-    Lines that are not whole, as a killed process leaves them, are passed over.
-    """
-    path = run_folder / "metrics.jsonl"
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    by_step: dict[int, dict[str, Any]] = {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            if entry["split"] == split:
-                by_step[int(entry["step"])] = entry
-        except (ValueError, TypeError, KeyError):
-            continue
+def split_history(run_folder: Path, split: str) -> list[dict[str, Any]]:
+    """Measurements of one split by step; of two lines for one step the later counts."""
+    entries = read_history(run_folder / METRICS_FILE)
+    by_step = {entry["step"]: entry for entry in entries if entry["split"] == split}
     return [by_step[step] for step in sorted(by_step)]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.core.labels import IGNORE_INDEX, LabelSpec
 from dualseg.data.dataset import FileDataset, Pair
 
@@ -75,7 +75,7 @@ def has_camvid_layout(root: Path) -> bool:
 
 def _listed(list_file: Path) -> list[tuple[str, str]]:
     names = []
-    for number, line in enumerate(list_file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(list_file), start=1):
         parts = line.split()
         if not parts:
             continue
@@ -87,6 +87,13 @@ def _listed(list_file: Path) -> list[tuple[str, str]]:
     return names
 
 
+def _lines(list_file: Path) -> list[str]:
+    try:
+        return list_file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{list_file} is no UTF-8 text ({error}); save it as UTF-8") from None
+
+
 def _paired_by_name(images: Path) -> list[tuple[str, str]]:
     return [(path.name, path.name) for path in sorted(images.glob("*.png"))]
 
@@ -96,5 +103,6 @@ def _require_files(pairs: tuple[Pair, ...], origin: Path) -> None:
         raise InputError(f"{origin} names no image; expected {LAYOUT}")
     absent = [str(p) for pair in pairs for p in (pair.image, pair.label) if not p.is_file()]
     if absent:
-        shown = absent[:5] + ([f"... and {len(absent) - 5} more"] if len(absent) > 5 else [])
-        raise InputError(f"{len(absent)} files that {origin} asks for are missing:", shown)
+        raise InputError(
+            f"{len(absent)} files that {origin} asks for are missing:", first_few(absent)
+        )

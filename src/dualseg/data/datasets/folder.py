@@ -10,7 +10,7 @@ from pathlib import Path
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import FileDataset, Pair
-from dualseg.data.datasets.dataset_yaml import read_declaration
+from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, read_declaration
 from dualseg.data.datasets.folder_labels import describe_labels
 from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, find_pairs
 
@@ -47,12 +47,15 @@ class FolderDescription:
         return FileDataset(self.splits[name], self.labels, name)
 
 
-def describe_folder(root: Path) -> FolderDescription:
+def describe_folder(root: Path, labels: LabelSpec | None = None) -> FolderDescription:
     """Pairs images with masks, and infers classes from all masks.
 
     Args:
         root: Holds images/ and masks/ (or another usual name of them), flat or with train/ and val/
             in them, or train/ and val/ with images/ and masks/ in each.
+        labels: A network's classes. Label values mean what they mean there, unless a dataset.yaml
+            says otherwise or the masks hold values that stand in no such label; so a folder in
+            which the last class does not occur has the network's classes all the same.
 
     Raises:
         InputError: Folders or files are missing, dataset.yaml has faults, or the label values
@@ -61,5 +64,7 @@ def describe_folder(root: Path) -> FolderDescription:
     declaration = read_declaration(root)
     pairs, pair_notes = find_pairs(root)
     masks = [pair.label for split in pairs.values() for pair in split]
-    labels, label_notes = describe_labels(masks, declaration)
-    return FolderDescription(root, pairs, labels, (*pair_notes, *label_notes))
+    if (root / DECLARATION_FILE).is_file():
+        labels = None
+    found, label_notes = describe_labels(masks, declaration, labels)
+    return FolderDescription(root, pairs, found, (*pair_notes, *label_notes))

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec, voc_palette
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
 from dualseg.data.images import read_label_values, read_palette
 
 MAX_INFERRED = 40  # more values than this are gray levels rather than classes
-SHOWN = 5
 HELP = (
     f"If they are meant, say in {DECLARATION_FILE}, in the folder itself, which class each one is: "
     "values: {0: 0, 10: 1, 99: 255} (255: ignored)"
@@ -30,13 +29,14 @@ class _Scan:
 
 
 def describe_labels(
-    masks: Sequence[Path], declaration: Declaration
+    masks: Sequence[Path], declaration: Declaration, known: LabelSpec | None = None
 ) -> tuple[LabelSpec, tuple[str, ...]]:
     """Classes, palette and the meaning of each value, with notes that say what was inferred.
 
     Args:
         masks: Label files of all splits.
         declaration: What the user's `dataset.yaml` says; it wins.
+        known: Labels that are taken as they are where they tell what every value means.
 
     Raises:
         InputError: Masks cannot be read, or their values cannot be class ids.
@@ -45,6 +45,8 @@ def describe_labels(
         values, notes = dict(declaration.values), [f"label values: as {DECLARATION_FILE} says"]
     else:
         scan = _scan(masks)
+        if known is not None and _explains(known, set(scan.pixels)):
+            return known, ("labels: as the network was trained",)
         values = _values(scan, declaration)
         notes = _value_notes(values, scan)
     names = declaration.class_names or _class_names(values)
@@ -67,9 +69,19 @@ def _scan(masks: Iterable[Path]) -> _Scan:
             scan.pixels[value] = scan.pixels.get(value, 0) + count
             scan.files.setdefault(value, path)
     if faults:
-        more = [f"... {len(faults)} in all"] if len(faults) > SHOWN else []
-        raise InputError("masks cannot be read:", [*faults[:SHOWN], *more])
+        raise InputError(f"{len(faults)} masks cannot be read:", first_few(faults))
     return scan
+
+
+def _explains(labels: LabelSpec, found: set[int]) -> bool:
+    """Whether labels tell what each value means.
+
+    Where 0 and 255 are all there is, 255 is the foreground and not ignored: labels of two classes
+    that ignore it come from masks that were drawn in another way.
+    """
+    drawn = found == {0, IGNORE_INDEX} and labels.num_classes == 2
+    ignores = labels.values.get(IGNORE_INDEX) == labels.ignore_index
+    return found <= set(labels.values) and not (drawn and ignores)
 
 
 def _values(scan: _Scan, declaration: Declaration) -> Values:

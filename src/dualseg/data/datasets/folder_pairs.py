@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
 from dualseg.data.images import IMAGE_SUFFIXES
 
@@ -41,7 +41,7 @@ def find_pairs(root: Path) -> tuple[Pairs, list[str]]:
 
     Returns:
         Pairs by split, train and val among them unless only other splits exist, and notes. Where
-        there is no val, a fifth of train becomes it, chosen by a hash of the name.
+        there is no val, about a fifth of train becomes it, chosen by a hash of the name.
 
     Raises:
         InputError: A folder is missing or empty, a file has no partner or two, or there are too few
@@ -57,9 +57,10 @@ def find_pairs(root: Path) -> tuple[Pairs, list[str]]:
             faults,
         )
     if "train" in pairs and "val" not in pairs:
+        total = len(pairs["train"])
         pairs["train"], pairs["val"] = _hold_out(pairs["train"], root)
         notes.append(
-            f"split: no folder for val, so {100 * VAL_SHARE:.0f} % of the images are held out, "
+            f"split: no folder for val, so {len(pairs['val'])} of {total} images are held out, "
             "chosen by a hash of the name"
         )
     sizes = ", ".join(f"{len(files)} {split}" for split, files in pairs.items())
@@ -190,24 +191,33 @@ def _fault(files: Iterable[Path], kind: str, root: Path) -> list[str]:
     names = [_short(path, root) for path in dict.fromkeys(files)]
     if not names:
         return []
-    more = ", ..." if len(names) > SHOWN else ""
-    return [f"{len(names)} {kind}: {', '.join(names[:SHOWN])}{more}"]
+    return [f"{len(names)} {kind}: {', '.join(first_few(names))}"]
 
 
 def _hold_out(pairs: tuple[Pair, ...], root: Path) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    """A fifth of the pairs, at least one, by a hash of the name: the same on every machine."""
+    """About a fifth of the pairs by a hash of the name: the same on every machine.
+
+    Each pair is decided on its own, so that it stays where it is when others come or go; only where
+    that would leave a part empty, the pair nearest to the threshold moves.
+    """
     if len(pairs) < 2:
         raise InputError(
             f"{root} holds one image, which cannot be split into train and val; add images"
         )
-    ranked = sorted(pairs, key=_rank)
-    held = {pair.name for pair in ranked[: max(1, round(VAL_SHARE * len(pairs)))]}
+    ranks = {pair.name: _rank(pair) for pair in pairs}
+    held = {name for name, rank in ranks.items() if rank < VAL_SHARE}
+    if not held:
+        held = {min(ranks, key=ranks.__getitem__)}
+    elif len(held) == len(ranks):
+        held.remove(max(ranks, key=ranks.__getitem__))
     train = tuple(pair for pair in pairs if pair.name not in held)
     return train, tuple(pair for pair in pairs if pair.name in held)
 
 
-def _rank(pair: Pair) -> bytes:
-    return hashlib.sha256(f"{SPLIT_SEED} {pair.name}".encode("utf-8", "surrogateescape")).digest()
+def _rank(pair: Pair) -> float:
+    """The hash of the name as a share of the largest one, 0 to 1."""
+    text = f"{SPLIT_SEED} {pair.name}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.sha256(text).digest(), "big") / 2**256
 
 
 def _nothing_in(parent: Path) -> str:

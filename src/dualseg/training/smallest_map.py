@@ -1,0 +1,39 @@
+"""Batch norm in training needs two values a channel: two images, or a map of two positions."""
+
+import math
+
+from dualseg.config import Recipe
+from dualseg.core.errors import InputError
+from dualseg.core.geometry import Size, scaled_size
+
+
+def require_two_values(recipe: Recipe, crop_size: Size) -> None:
+    """Refuses single images whose deepest or compared map has a single position.
+
+    Args:
+        recipe: What is trained.
+        crop_size: (height, width) of the training crop, before the shrink.
+
+    Raises:
+        InputError: Says which crop size, or which batch, would do.
+    """
+    training, scale = recipe.training, recipe.data.input_scale
+    if training.batch_size // training.accumulate_steps != 1:
+        return
+    strides = {"deepest feature": float(recipe.model.output_stride)}
+    if recipe.dsrl.enabled and recipe.dsrl.stage == 3:
+        strides["map of the feature affinity"] = recipe.dsrl.affinity_subsampling / 2
+    input_size = scaled_size(crop_size, scale)
+    single = [name for name, stride in strides.items() if max(input_size) <= stride]
+    if not single:
+        return
+    side = 2 * math.ceil(max(strides.values()) / scale)
+    parts = training.accumulate_steps
+    raise InputError(
+        f"data.crop_size {crop_size[0]}x{crop_size[1]} leaves a single position in the "
+        f"{' and the '.join(single)}, and the network is given one image at a time "
+        f"(training.batch_size {training.batch_size}, training.accumulate_steps {parts}), so batch "
+        f"norm has one value a channel. Use data.crop_size=[{side},{side}], or "
+        f"training.batch_size={2 * parts}"
+        + (", or training.accumulate_steps=1" if parts > 1 else "")
+    )
