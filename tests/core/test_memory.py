@@ -12,7 +12,7 @@ from dualseg.core.memory import keep_freed_memory
 kept = keep_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(3):
+for _ in range(20):  # until the heap has grown as far as it needs
     torch.zeros(8 << 20)
 before = faults()
 for _ in range(10):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dualseg.cli.console import percent, print_json, print_table, say
+from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
 
@@ -33,7 +33,10 @@ def check(source: DataSource, json: Json = False) -> None:
     splits = open_splits(DataSettings(name=name, root=root))
     for note in splits.notes:
         say(note)
-    summaries = {dataset.split: check_dataset(dataset) for dataset in (splits.train, splits.val)}
+    summaries = {}
+    for dataset in (splits.train, splits.val):
+        with counting(f"checking {dataset.split}") as progress:
+            summaries[dataset.split] = check_dataset(dataset, progress=progress)
     names = splits.train.labels.class_names
     if json:
         print_json(

@@ -42,7 +42,8 @@ def evaluate(
     if threads is not None:
         torch.set_num_threads(threads)
     network = load_model(model)
-    dataset = open_evaluation_data(model, data, split)
+    labels = network.facts.labels if network.facts else None
+    dataset = open_evaluation_data(model, data, split, labels)
     with counting("evaluating") as progress:
         evaluation = evaluate_network(
             network,

@@ -7,6 +7,7 @@ from typing import Any
 from dualseg.checkpoints.model_files import read_run_config
 from dualseg.config import Recipe, load_recipe, parse_override
 from dualseg.core.errors import InputError
+from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import kind_of_folder, list_datasets, open_dataset
 from dualseg.data.dataset import SegmentationDataset
 
@@ -58,13 +59,17 @@ def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:
     )
 
 
-def open_evaluation_data(model: str, data: str | None, split: str | None) -> SegmentationDataset:
+def open_evaluation_data(
+    model: str, data: str | None, split: str | None, labels: LabelSpec | None
+) -> SegmentationDataset:
     """What a model is scored on: `--data`, or the data of the run it comes from.
 
     Args:
         model: As `load_model` takes it.
         data: `--data`, or None.
         split: `--split`; None for the run's validation split.
+        labels: The model's classes: a folder that says nothing is read with them, since it need
+            not hold every class.
 
     Raises:
         InputError: No data is given and the model is not in a run folder.
@@ -74,12 +79,12 @@ def open_evaluation_data(model: str, data: str | None, split: str | None) -> Seg
         if data is None:
             raise InputError(f"{model} is in no run folder, so say on what to evaluate: --data DIR")
         name, root = find_data(data, before="folder")
-        return open_dataset(name, root=root, split=split or "val")
+        return open_dataset(name, root=root, split=split or "val", labels=labels)
     if data is None:
         name, root = settings.data.name, settings.data.root
     else:
         name, root = find_data(data, before=settings.data.name)
-    return open_dataset(name, root=root, split=split or settings.data.val_split)
+    return open_dataset(name, root=root, split=split or settings.data.val_split, labels=labels)
 
 
 def _sets_data(override: str) -> bool:

@@ -23,9 +23,11 @@ def finish_run(run: Path, *, checkpoint: str = "best") -> Path:
     Returns:
         The report.
     """
-    folder = run / "checkpoints" / checkpoint
-    model = load_model(folder if folder.exists() else run / "checkpoints" / "last")
-    dataset = open_evaluation_data(str(run), None, None)
+    if not (run / "checkpoints" / checkpoint).exists():
+        checkpoint = "last"  # no validation has found a best one
+    model = load_model(run / "checkpoints" / checkpoint)
+    labels = model.facts.labels if model.facts else None
+    dataset = open_evaluation_data(str(run), None, None, labels)
     device = choose_device(load_recipe(run / CONFIG_FILE).runtime.device)
     with counting("evaluating") as progress:
         evaluation = evaluate(model, dataset, device=device, progress=progress)
