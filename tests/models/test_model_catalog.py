@@ -1,5 +1,7 @@
 """Contract: what holds for every network in the catalogue, with and without DSRL."""
 
+import copy
+
 import pytest
 import torch
 
@@ -82,15 +84,28 @@ def test_pruned_model_gives_the_same_logits(network, dsrl):
     )
 
 
-def test_channels_last_and_bf16_stay_within_tolerance(network):
+def test_channels_last_stays_within_tolerance(network):
     model = build(network, dsrl=True).eval()
     images = torch.randn(1, 3, 64, 96)
     expected = model(images).logits
     model = model.to(memory_format=torch.channels_last)
     torch.testing.assert_close(model(images).logits, expected, rtol=1e-3, atol=1e-3)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        lowered = model(images).logits.float()
-    assert (lowered - expected).abs().mean() < 0.05 * expected.abs().mean() + 0.02
+
+
+def test_bf16_is_off_by_no_more_than_its_own_rounding_explains(network):
+    # How far rounding can carry depends on the network; so the yardstick is what rounding every
+    # weight to bf16 does to the same network, computed in fp32.
+    model = build(network, dsrl=True).eval()
+    rounded = copy.deepcopy(model)
+    for parameter in rounded.parameters():
+        parameter.data = parameter.data.bfloat16().float()
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = model(images).logits
+        yardstick = (rounded(images).logits - expected).abs().mean()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            lowered = model(images).logits.float()
+    assert (lowered - expected).abs().mean() < 4 * yardstick
 
 
 def test_auxiliary_logits_come_in_training_only(network):
