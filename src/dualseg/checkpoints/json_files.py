@@ -33,4 +33,5 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def pack_json(content: Mapping[str, Any]) -> bytes:
     """A JSON object as file content; infinities and NaN are refused, since JSON has none."""
-    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # for file names that are no UTF-8
