@@ -1,7 +1,6 @@
 """A network in two files: `model.safetensors` (weights) and `model.json` (facts). No pickle."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -66,10 +65,8 @@ def load_model(path: str | Path) -> SegmentationModel:
     Raises:
         InputError: Nothing is there, the files are damaged, or weights and facts do not fit.
     """
-    model, facts = load_unpruned(path)
-    pruned = model.prune()
-    pruned.facts = replace(facts, architecture=pruned.architecture)
-    return pruned.eval()
+    model, _ = load_unpruned(path)
+    return model.prune().eval()
 
 
 def load_unpruned(path: str | Path) -> tuple[SegmentationModel | DsrlModel, ModelFacts]:

@@ -1,4 +1,4 @@
-"""The few ways in which images and logits change size, always with align_corners=False."""
+"""The few ways in which images and logits change size."""
 
 import torch
 import torch.nn.functional as F
@@ -7,11 +7,14 @@ from torch import Tensor
 Size = tuple[int, int]
 
 
-def resize_logits(logits: Tensor, size: Size) -> Tensor:
-    """Bilinear resize of (B, K, h, w) to (B, K, *size); the same tensor where the size is right."""
+def resize_logits(logits: Tensor, size: Size, *, align_corners: bool = False) -> Tensor:
+    """Bilinear resize of (B, K, h, w) to (B, K, *size); the same tensor where the size is right.
+
+    `align_corners` is False but for networks that were trained otherwise by their authors.
+    """
     if tuple(logits.shape[-2:]) == tuple(size):
         return logits
-    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def scaled_size(size: Size, scale: float) -> Size:

@@ -1,15 +1,29 @@
 """Blocks that two or more heads share."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
 
 
+Activation = Literal["relu", "leaky_relu", "none"]
+
+
 def conv_bn_relu(
-    in_channels: int, out_channels: int, kernel_size: int = 3, *, stride: int = 1, dilation: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 3,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    activation: Activation = "relu",
 ) -> nn.Sequential:
-    """Convolution that keeps the size (at stride 1), batch norm, ReLU."""
+    """Convolution that keeps the size (at stride 1), batch norm, ReLU or what `activation` says.
+
+    "leaky_relu" has slope 0.01, as in-place activated batch norm (Rota Bulò et al. 2018).
+    """
     padding = dilation * (kernel_size - 1) // 2
     return nn.Sequential(
         nn.Conv2d(
@@ -22,27 +36,43 @@ def conv_bn_relu(
             bias=False,
         ),
         nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
+        activate(activation),
     )
 
 
+def activate(activation: Activation) -> nn.Module:
+    """The layer a name stands for."""
+    if activation == "relu":
+        return nn.ReLU(inplace=True)
+    return nn.LeakyReLU(0.01, inplace=True) if activation == "leaky_relu" else nn.Identity()
+
+
 def separable_conv_bn_relu(
-    in_channels: int, out_channels: int, *, dilation: int = 1
+    in_channels: int, out_channels: int, *, dilation: int = 1, norm_between: bool = False
 ) -> nn.Sequential:
     """Depthwise 3x3, then pointwise 1x1, batch norm, ReLU.
 
+    Args:
+        in_channels: Channels of the depthwise convolution.
+        out_channels: Channels of the pointwise convolution.
+        dilation: Of the depthwise convolution.
+        norm_between: Batch norm and ReLU after the depthwise convolution too (mmsegmentation).
+
     Source: Chen et al. 2018, arXiv:1802.02611, section 3.1 (atrous separable convolution).
     """
+    depthwise = nn.Conv2d(
+        in_channels,
+        in_channels,
+        3,
+        padding=dilation,
+        dilation=dilation,
+        groups=in_channels,
+        bias=False,
+    )
+    between = [nn.BatchNorm2d(in_channels), nn.ReLU(inplace=True)] if norm_between else []
     return nn.Sequential(
-        nn.Conv2d(
-            in_channels,
-            in_channels,
-            3,
-            padding=dilation,
-            dilation=dilation,
-            groups=in_channels,
-            bias=False,
-        ),
+        depthwise,
+        *between,
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),

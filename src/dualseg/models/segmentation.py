@@ -1,6 +1,7 @@
-"""The one composition all our networks share: backbone -> head -> predictor."""
+"""The one composition all our networks share: backbone -> neck -> head -> predictor."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -27,37 +28,84 @@ class Predictor(Protocol):
 class Classifier(nn.Module):
     """Dropout, a 1x1 convolution, and bilinear resizing to the input's size.
 
+    Args:
+        in_channels: Channels of the map.
+        num_classes: Classes predicted, the ignored one not counted.
+        dropout: Before the convolution, element by element.
+        align_corners: Of the resizing.
+
     Shape: (B, C, h, w) -> logits (B, K, *input_size)
     """
 
-    def __init__(self, in_channels: int, num_classes: int, *, dropout: float = 0.0):
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.0,
+        align_corners: bool = False,
+    ):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.conv = nn.Conv2d(in_channels, num_classes, 1)
+        self.align_corners = align_corners
 
     def forward(self, features: Tensor, input_size: Size) -> Prediction:
-        return Prediction(resize_logits(self.conv(self.dropout(features)), input_size), features)
+        logits = self.conv(self.dropout(features))
+        resized = resize_logits(logits, input_size, align_corners=self.align_corners)
+        return Prediction(resized, features)
+
+
+class Resizer(nn.Module):
+    """For heads whose map already holds class scores (DeepLab v2): bilinear resizing alone.
+
+    Shape: (B, K, h, w) -> logits (B, K, *input_size)
+    """
+
+    def __init__(self, *, align_corners: bool = False):
+        super().__init__()
+        self.align_corners = align_corners
+
+    def forward(self, features: Tensor, input_size: Size) -> Prediction:
+        resized = resize_logits(features, input_size, align_corners=self.align_corners)
+        return Prediction(resized, features)
 
 
 class AuxiliaryHead(nn.Module):
-    """A head with a classifier of its own on an intermediate feature, for training only."""
+    """A head with a classifier of its own on an intermediate or side feature, for training only."""
 
-    def __init__(self, head: nn.Module, classifier: Classifier):
+    def __init__(self, head: Head, classifier: Predictor):
         super().__init__()
         self.head = head
         self.classifier = classifier
 
     def forward(self, features: Sequence[Tensor], input_size: Size) -> Tensor:
-        return self.classifier(self.head(features), input_size).logits
+        return self.classifier(self.head(features).features, input_size).logits
+
+
+class Encoding(NamedTuple):
+    """What backbone, neck and head make of an image.
+
+    Attributes:
+        backbone_features: Of the backbone, fine to coarse; an image decoder reads them.
+        features: The head's map; a predictor reads it.
+        auxiliary_features: Features after the neck, then the head's side features; auxiliary heads
+            read them.
+    """
+
+    backbone_features: list[Tensor]
+    features: Tensor
+    auxiliary_features: list[Tensor]
 
 
 class SegmentationModel(nn.Module):
-    """Backbone, head and predictor, with optional auxiliary heads.
+    """Backbone, optional neck, head and predictor, with optional auxiliary heads.
 
     Args:
         backbone: Maps images to a list of features, fine to coarse.
         head: Maps the features to one map.
         predictor: Maps that map to logits: `Classifier`, or a DSRL label decoder.
+        neck: Changes the features before the head reads them.
         auxiliary_heads: Extra heads whose logits are returned in training mode.
         architecture: The arguments of `create_model` that build this network again.
 
@@ -71,11 +119,13 @@ class SegmentationModel(nn.Module):
         head: Head,
         predictor: Predictor,
         *,
+        neck: nn.Module | None = None,
         auxiliary_heads: Sequence[AuxiliaryHead] = (),
         architecture: Mapping[str, Any],
     ):
         super().__init__()
         self.backbone = backbone
+        self.neck = neck
         self.head = head
         self.predictor = predictor
         self.auxiliary_heads = nn.ModuleList(auxiliary_heads)
@@ -84,15 +134,23 @@ class SegmentationModel(nn.Module):
 
     def forward(self, images: Tensor) -> SegmentationOutput:
         input_size = (images.shape[-2], images.shape[-1])
-        features = self.backbone(images)
-        prediction = self.predictor(self.head(features), input_size)
-        return SegmentationOutput(prediction.logits, self.auxiliary_logits(features, input_size))
+        encoding = self.encode(images)
+        prediction = self.predictor(encoding.features, input_size)
+        return SegmentationOutput(prediction.logits, self.auxiliary_logits(encoding, input_size))
 
-    def auxiliary_logits(self, features: Sequence[Tensor], input_size: Size) -> tuple[Tensor, ...]:
+    def encode(self, images: Tensor) -> Encoding:
+        """Everything but the prediction."""
+        backbone_features = self.backbone(images)
+        features = backbone_features if self.neck is None else self.neck(backbone_features)
+        output = self.head(features)
+        return Encoding(backbone_features, output.features, [*features, *output.side_features])
+
+    def auxiliary_logits(self, encoding: Encoding, input_size: Size) -> tuple[Tensor, ...]:
         """Logits (B, K, H, W) of every auxiliary head in training mode; nothing otherwise."""
         if not self.training:
             return ()
-        return tuple(head(features, input_size) for head in self.auxiliary_heads)
+        maps = encoding.auxiliary_features
+        return tuple(head(maps, input_size) for head in self.auxiliary_heads)
 
     def prune(self) -> "SegmentationModel":
         """The same network without its auxiliary heads: same weights, bit-identical logits."""
@@ -100,7 +158,10 @@ class SegmentationModel(nn.Module):
             self.backbone,
             self.head,
             self.predictor,
+            neck=self.neck,
             architecture={**self.architecture, "auxiliary": False},
         )
         pruned.facts = self.facts
+        if pruned.facts is not None:
+            pruned.facts = replace(pruned.facts, architecture=pruned.architecture)
         return pruned.train(self.training)

@@ -1,7 +1,7 @@
 """DSRL around any segmentation network."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -105,10 +105,10 @@ class DsrlModel(nn.Module):
         if not self.training or self.sisr_decoder is None:
             return self.host(images)
         input_size = (images.shape[-2], images.shape[-1])
-        features = self.host.backbone(images)
-        prediction = self.host.predictor(self.host.head(features), input_size)
-        auxiliary_logits = self.host.auxiliary_logits(features, input_size)
-        reconstruction = self.sisr_decoder(features, input_size)
+        encoding = self.host.encode(images)
+        prediction = self.host.predictor(encoding.features, input_size)
+        auxiliary_logits = self.host.auxiliary_logits(encoding, input_size)
+        reconstruction = self.sisr_decoder(encoding.backbone_features, input_size)
         output = SegmentationOutput(prediction.logits, auxiliary_logits, reconstruction.image)
         if self.ftm is None:
             return output
@@ -124,5 +124,6 @@ class DsrlModel(nn.Module):
         pruned = self.host.prune()
         options = {**self.options.to_dict(), "inference_only": True}
         pruned.architecture = {**self.architecture, "auxiliary": False, "dsrl": options}
-        pruned.facts = self.facts
+        if self.facts is not None:
+            pruned.facts = replace(self.facts, architecture=pruned.architecture)
         return pruned

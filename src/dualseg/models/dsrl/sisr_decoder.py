@@ -47,6 +47,7 @@ class SISRDecoder(nn.Module):
         super().__init__()
         fine_enough = [i for i, info in enumerate(feature_info) if info.stride >= SHALLOWEST_STRIDE]
         self.low_level_index = fine_enough[0]
+        self.deepest_index = len(feature_info) - 1
         low_level, deepest = feature_info[self.low_level_index], feature_info[-1]
         width = 256 if kind == "single" else 64
         self.low_level = conv_bn_relu(low_level.channels, LOW_LEVEL_CHANNELS, 1)
@@ -58,7 +59,7 @@ class SISRDecoder(nn.Module):
 
     def forward(self, features: Sequence[Tensor], input_size: Size) -> Reconstruction:
         low_level = self.low_level(features[self.low_level_index])
-        deepest = self.deepest(features[-1])
+        deepest = self.deepest(features[self.deepest_index])
         deepest = F.interpolate(
             deepest, size=low_level.shape[-2:], mode="bilinear", align_corners=False
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from dualseg.models.backbones.features import FeatureInfo
+from dualseg.models.heads.head import HeadOutput
 from dualseg.models.layers import ASPP, conv_bn_relu
 
 
@@ -22,6 +23,7 @@ class DeepLabV3Head(nn.Module):
     3x3 fusion, as torchvision.
     """
 
+    side_info: tuple[FeatureInfo, ...] = ()
     dropout = 0.0
 
     def __init__(self, feature_info: Sequence[FeatureInfo], *, atrous_rates: tuple[int, ...]):
@@ -33,5 +35,5 @@ class DeepLabV3Head(nn.Module):
         )
         self.fuse = conv_bn_relu(256, 256)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        return self.fuse(self.aspp(features[-1]))
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
+        return HeadOutput(self.fuse(self.aspp(features[-1])))

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualseg.models.backbones.features import FeatureInfo, index_of_stride
+from dualseg.models.heads.head import HeadOutput
 from dualseg.models.layers import ASPP, conv_bn_relu, separable_conv_bn_relu
 
 LOW_LEVEL_CHANNELS = 48
@@ -36,6 +37,7 @@ class DeepLabV3PlusHead(nn.Module):
     Source: Chen et al. 2018, arXiv:1802.02611, sections 3.1 and 4.1 (48 low-level channels).
     """
 
+    side_info: tuple[FeatureInfo, ...] = ()
     dropout = 0.0
 
     def __init__(
@@ -61,13 +63,13 @@ class DeepLabV3PlusHead(nn.Module):
         )
         self.fuse = _decoder(256 + LOW_LEVEL_CHANNELS, variant)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         low_level = self.low_level(features[self.low_level_index])
         context = self.aspp(features[-1])
         context = F.interpolate(
             context, size=low_level.shape[-2:], mode="bilinear", align_corners=False
         )
-        return self.fuse(torch.cat([context, low_level], dim=1))
+        return HeadOutput(self.fuse(torch.cat([context, low_level], dim=1)))
 
 
 def _decoder(in_channels: int, variant: Variant) -> nn.Sequential:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from dualseg.models.backbones.features import FeatureInfo
+from dualseg.models.heads.head import HeadOutput
 from dualseg.models.layers import conv_bn_relu
 
 
@@ -21,6 +22,7 @@ class FCNHead(nn.Module):
     Source: Long et al. 2015, arXiv:1411.4038, in the form torchvision gave it (no skips).
     """
 
+    side_info: tuple[FeatureInfo, ...] = ()
     dropout = 0.1
 
     def __init__(self, feature_info: Sequence[FeatureInfo], *, index: int = -1):
@@ -30,5 +32,5 @@ class FCNHead(nn.Module):
         self.out_stride = feature_info[index].stride
         self.conv = conv_bn_relu(feature_info[index].channels, self.out_channels)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        return self.conv(features[self.index])
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
+        return HeadOutput(self.conv(features[self.index]))
