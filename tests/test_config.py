@@ -76,7 +76,7 @@ def test_dsrl_needs_the_half_size_input(tmp_path):
 def test_a_preset_fills_what_is_not_given():
     settings = {"preset": "dootmaan", "image_weight": 0.2}
     dsrl = check_recipe({"dsrl": settings, "training": {"max_steps": 1}}, origin="x").dsrl
-    assert (dsrl.sssr, dsrl.sisr, dsrl.affinity_weight) == ("bilinear", "residual", 0.5)
+    assert (dsrl.sssr, dsrl.sisr, dsrl.affinity_weight) == ("dootmaan", "residual", 0.5)
     assert dsrl.image_weight == 0.2
     assert dsrl.frozen == ("sisr_decoder", "ftm")
 

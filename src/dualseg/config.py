@@ -24,19 +24,27 @@ class Section(BaseModel):
 
 
 class ModelSettings(Section):
-    """The network. `num_classes` is missing on purpose: the data knows it."""
+    """The network: arguments of `dualseg.create_model`, which explains them. `backbone` and
+    `output_stride` are the paper's where not given. `num_classes` is missing on purpose: the data
+    knows it.
+    """
 
     name: str = "deeplabv3plus"
-    backbone: str = "resnet18"
-    output_stride: Literal[8, 16, 32] = 16
-    stem: Literal["b", "c", "s"] | None = None
-    first_block: Literal["contract", "full"] = "contract"
+    backbone: str | None = None
+    output_stride: Literal[8, 16, 32] | None = None
+    stem: Literal["b", "c", "d", "e", "s"] | None = None
+    first_block: Literal["contract", "full", "group"] = "contract"
     multi_grid: tuple[int, ...] | None = None
+    backbone_options: dict[str, Any] | None = None
     atrous_rates: tuple[int, ...] | None = None
     head_variant: str | None = None
+    head_options: dict[str, Any] | None = None
+    oc: Literal["base", "pyramid", "asp"] | None = None
     neck: str | None = None
+    align_corners: bool = False
     pretrained: bool | str = False
-    auxiliary: bool = False
+    auxiliary: bool | Literal["all"] = False
+    auxiliary_channels: int | None = Field(default=None, ge=1)
     auxiliary_weight: float = Field(default=0.4, ge=0)
 
 
@@ -47,7 +55,7 @@ DSRL_PRESETS: dict[str, dict[str, Any]] = {
     # Dootmaan's port: nothing learned in SSSR, outputs compared, no normalisation, SISR and FTM
     # missing from its optimiser.
     "dootmaan": {
-        "sssr": "bilinear",
+        "sssr": "dootmaan",
         "sisr": "residual",
         "affinity_features": "after_prediction",
         "affinity_normalization": "none",
@@ -85,9 +93,9 @@ class DsrlSettings(Section):
     image_weight: float = Field(default=0.1, ge=0)
     affinity_weight: float = Field(default=1.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
-    sssr: Literal["deconvolution", "pixel_shuffle", "bilinear", "official", "sanje2v"] = (
-        "deconvolution"
-    )
+    sssr: Literal[
+        "deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v"
+    ] = "deconvolution"
     sisr: Literal["espcn", "residual", "single"] = "espcn"
     affinity_features: Literal["before_prediction", "after_prediction"] = "before_prediction"
     affinity_normalization: Literal["l2", "none", "spectral"] = "l2"
@@ -140,7 +148,8 @@ class DataSettings(Section):
     photometric: float = Field(default=0.0, ge=0, le=1)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    cache: Literal["auto", "ram", "none"] = "auto"
+    cache: Literal["auto", "ram", "disk", "none"] = "auto"
+    cache_dir: str | None = None
 
     @field_validator("crop_size")
     @classmethod

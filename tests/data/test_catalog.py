@@ -6,7 +6,7 @@ from pictures import gray, save
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import RamCache
+from dualseg.data.cache import CachedDataset
 from dualseg.data.catalog import list_datasets, open_dataset, open_splits
 from dualseg.data.checker import check_dataset
 from dualseg.data.datasets import folder_labels
@@ -111,6 +111,6 @@ def test_the_cache_of_the_recipe_is_used(tmp_path: Path) -> None:
     root = str(_folder(tmp_path))
     ram = open_splits(_settings(name="folder", root=root, cache="ram"))
     none = open_splits(_settings(name="folder", root=root, cache="none"))
-    assert isinstance(ram.train, RamCache)
-    assert isinstance(ram.val, RamCache)
-    assert not isinstance(none.train, RamCache)
+    assert isinstance(ram.train, CachedDataset)
+    assert isinstance(ram.val, CachedDataset)
+    assert not isinstance(none.train, CachedDataset)

@@ -6,7 +6,8 @@ from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import RamCache
+from dualseg.data.cache import CachedDataset
+from dualseg.data.cache_stores import RamStore
 from dualseg.data.checker import check_dataset
 from dualseg.data.dataset import FileDataset, Pair
 
@@ -93,7 +94,7 @@ def test_what_was_checked_is_kept_by_the_cache(tmp_path: Path) -> None:
     pair = _pair(tmp_path, "x", SIX)
     dataset = FileDataset((pair,), LABELS, "train")
     image = dataset.image(0)
-    cache = RamCache(dataset)
+    cache = CachedDataset(dataset, RamStore())
     check_dataset(cache)
     pair.image.unlink()
     pair.label.unlink()
@@ -103,7 +104,7 @@ def test_what_was_checked_is_kept_by_the_cache(tmp_path: Path) -> None:
 
 def test_generated_data_is_drawn_once_for_check_and_cache() -> None:
     dataset = SquareDataset(2)
-    cache = RamCache(dataset)
+    cache = CachedDataset(dataset, RamStore())
     check_dataset(cache)
     cache.image(1)
     cache.label_map(1)
@@ -123,4 +124,4 @@ def test_generated_data_is_counted_too() -> None:
 def test_files_behind_a_cache_are_checked_as_files(tmp_path: Path) -> None:
     dataset = FileDataset((_pair(tmp_path, "x", [[0, 1]]),), LABELS, "train")
     with pytest.raises(InputError, match="make them equal"):
-        check_dataset(RamCache(dataset))
+        check_dataset(CachedDataset(dataset, RamStore()))

@@ -6,7 +6,7 @@ from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.sssr_decoder import SSSRDecoder
 from dualseg.models.dsrl.upsampling import icnr_
 
-SSSR_KINDS = ("deconvolution", "pixel_shuffle", "bilinear", "official", "sanje2v")
+SSSR_KINDS = ("deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v")
 SISR_KINDS = ("espcn", "residual", "single")
 
 

@@ -1,5 +1,6 @@
-"""Decoded images and label maps kept in memory, so that each file is decoded once."""
+"""Decoded images and label maps kept in memory or on disk, so that each file is decoded once."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,29 +10,30 @@ from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
 from dualseg.core.geometry import Size
+from dualseg.data.cache_stores import DiskStore, RamStore, Store
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.images import read_size
 
 AUTO_LIMIT_BYTES = 2 << 30
 
 
-class RamCache:
+class CachedDataset:
     """A data set that remembers what it has decoded.
 
-    Every loader worker has a cache of its own. Where workers are forked, they share the memory of
+    With a store in memory every loader worker has its own. Where workers are forked, they share
     what was decoded before them, which after `check_dataset` is everything; else each fills its
     own.
 
     Args:
         dataset: What it reads from, once an image.
+        store: Where it remembers.
     """
 
-    def __init__(self, dataset: SegmentationDataset):
+    def __init__(self, dataset: SegmentationDataset, store: Store):
         self.dataset = dataset
+        self.store = store
         self.labels = dataset.labels
         self.split = dataset.split
-        self._images: dict[int, NDArray[np.uint8]] = {}
-        self._label_maps: dict[int, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -46,14 +48,18 @@ class RamCache:
         return self.dataset.label_path(index)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        if index not in self._images:
-            self._images[index] = self.dataset.image(index)
-        return self._images[index]
+        found = self.store.get(index, "image")
+        if found is None:
+            found = self.dataset.image(index)
+            self.store.put(index, "image", found)
+        return found
 
     def label_map(self, index: int) -> NDArray[np.uint8]:
-        if index not in self._label_maps:
-            self._label_maps[index] = self.dataset.label_map(index)
-        return self._label_maps[index]
+        found = self.store.get(index, "label")
+        if found is None:
+            found = self.dataset.label_map(index)
+            self.store.put(index, "label", found)
+        return found
 
     def keep(self, index: int, image: NDArray[np.uint8], label_map: NDArray[np.uint8]) -> None:
         """Takes over what was decoded elsewhere, in the place of what was kept before.
@@ -63,20 +69,30 @@ class RamCache:
             image: (H, W, 3) RGB.
             label_map: (H, W) class ids.
         """
-        self._images[index] = image
-        self._label_maps[index] = label_map
+        self.store.put(index, "image", image)
+        self.store.put(index, "label", label_map)
 
 
 def cached(
-    datasets: Sequence[SegmentationDataset], mode: Literal["auto", "ram", "none"]
+    datasets: Sequence[SegmentationDataset],
+    mode: Literal["auto", "ram", "disk", "none"],
+    folder: Path | None = None,
 ) -> tuple[SegmentationDataset, ...]:
     """Data sets used together, each behind a cache or not.
 
     Args:
         datasets: The most important one first.
-        mode: "ram" caches all and "none" none; "auto" one after the other, as long as all together
-            stay below 2 GiB. Sizes are estimated from the header of the first image.
+        mode: "ram" and "disk" cache all there and "none" none; "auto" caches one after the other in
+            memory, as long as all together stay below 2 GiB. Sizes are estimated from the header of
+            the first image.
+        folder: For "disk"; the user's cache folder where not given.
+
+    Raises:
+        InputError: "disk" for data that is drawn on the fly.
     """
+    if mode == "disk":
+        place = folder or default_cache_folder()
+        return tuple(CachedDataset(dataset, DiskStore(dataset, place)) for dataset in datasets)
     if mode == "none":
         return tuple(datasets)
     left = AUTO_LIMIT_BYTES
@@ -85,8 +101,14 @@ def cached(
         needed = 0 if mode == "ram" else _num_bytes(dataset)
         fits = needed <= left
         left -= needed if fits else 0
-        chosen.append(RamCache(dataset) if fits else dataset)
+        chosen.append(CachedDataset(dataset, RamStore()) if fits else dataset)
     return tuple(chosen)
+
+
+def default_cache_folder() -> Path:
+    """`dualseg` in the folder that the system keeps for caches."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "dualseg" / "decoded"
 
 
 def _num_bytes(dataset: SegmentationDataset) -> int:

@@ -71,7 +71,8 @@ def open_splits(settings: DataSettings) -> Splits:
     """Both splits of a recipe, cached where they fit into memory."""
     source = _source(settings.name, settings.root)
     both = source.open(settings.train_split), source.open(settings.val_split)
-    train, val = cached(both, settings.cache)
+    folder = None if settings.cache_dir is None else Path(settings.cache_dir)
+    train, val = cached(both, settings.cache, folder)
     return Splits(train, val, source.notes)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.core.geometry import Size
-from dualseg.data.cache import RamCache
+from dualseg.data.cache import CachedDataset
 from dualseg.data.dataset import (
     FileDataset,
     SegmentationDataset,
@@ -61,7 +61,7 @@ class _Sample(NamedTuple):
 def check_dataset(
     dataset: SegmentationDataset, *, progress: Callable[[int, int], object] | None = None
 ) -> DatasetSummary:
-    """Decodes every image and every label; behind a `RamCache` they are kept, not decoded again.
+    """Decodes every image and every label; behind a cache they are kept, not decoded again.
 
     Args:
         dataset: Files are read anew, also where a cache has read them before.
@@ -71,8 +71,8 @@ def check_dataset(
         InputError: The data set is empty, or has faults; each kind is listed with its first five
             files and their number.
     """
-    cache = dataset if isinstance(dataset, RamCache) else None
-    source = dataset.dataset if isinstance(dataset, RamCache) else dataset
+    cache = dataset if isinstance(dataset, CachedDataset) else None
+    source = dataset.dataset if isinstance(dataset, CachedDataset) else dataset
     if len(source) == 0:
         raise InputError(f"the split {source.split!r} holds no image")
     scan = _Scan(np.zeros(256, np.int64))

@@ -17,6 +17,7 @@ MAY_CHANGE = frozenset(
         "training.num_workers",
         "data.root",
         "data.cache",
+        "data.cache_dir",
         "runtime.device",
         "runtime.threads",
     }

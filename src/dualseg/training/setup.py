@@ -21,7 +21,7 @@ from dualseg.data.catalog import Splits
 from dualseg.data.checker import check_dataset
 from dualseg.data.loaders import TrainLoader
 from dualseg.evaluation.evaluate import evaluate
-from dualseg.models.catalog import create_model
+from dualseg.models.catalog import create_model, fill_in_defaults
 from dualseg.models.dsrl.model import DsrlModel
 from dualseg.models.segmentation import SegmentationModel
 from dualseg.training.ema import WeightAverage
@@ -71,13 +71,15 @@ def check_data(splits: Splits, report: Callable[[str], None]) -> None:
 
 
 def fill_in(recipe: Recipe, splits: Splits, report: Callable[[str], None]) -> Recipe:
-    """The recipe with what only the data knows: a crop size, warm-ups that fit the run's length.
+    """The recipe with what only the network's paper or the data knows: backbone and output stride,
+    a crop size, warm-ups that fit the run's length.
 
     Paths become absolute. `report` hears of warm-ups that were shortened.
 
     Raises:
         InputError: The data does not fill a batch, or a part of it is too small to train on.
     """
+    recipe = _fill_in_network(recipe)
     size = recipe.data.crop_size or _default_crop(recipe, splits)
     data = recipe.data.model_copy(update={"crop_size": size})
     recipe = resolve_paths(recipe.model_copy(update={"data": data}))
@@ -86,6 +88,15 @@ def fill_in(recipe: Recipe, splits: Splits, report: Callable[[str], None]) -> Re
     plan = create_plan(recipe.training, num_images=num_images, steps_per_epoch=steps_per_epoch)
     require_two_values(recipe, size)
     return shorten_warm_ups(recipe, plan.max_steps, report)
+
+
+def _fill_in_network(recipe: Recipe) -> Recipe:
+    settings = recipe.model
+    backbone, output_stride = fill_in_defaults(
+        settings.name, settings.backbone, settings.output_stride, neck=settings.neck
+    )
+    update = {"backbone": backbone, "output_stride": output_stride}
+    return recipe.model_copy(update={"model": settings.model_copy(update=update)})
 
 
 def resolve_paths(recipe: Recipe) -> Recipe:
@@ -137,11 +148,16 @@ def start_network(
         stem=settings.stem,
         first_block=settings.first_block,
         multi_grid=settings.multi_grid,
+        backbone_options=settings.backbone_options,
         atrous_rates=settings.atrous_rates,
         head_variant=settings.head_variant,
+        head_options=settings.head_options,
+        oc=settings.oc,
         neck=settings.neck,
+        align_corners=settings.align_corners,
         pretrained=False if restoring else settings.pretrained,
         auxiliary=settings.auxiliary,
+        auxiliary_channels=settings.auxiliary_channels,
         dsrl=recipe.dsrl.architecture if recipe.dsrl.enabled else False,
     )
     if initial and not restoring:
@@ -304,6 +320,8 @@ def _facts(recipe: Recipe, splits: Splits, model: Network) -> ModelFacts:
 def _default_crop(recipe: Recipe, splits: Splits) -> tuple[int, int]:
     """The first image's size, at most 768, cut to a multiple of the deepest feature's stride."""
     height, width = splits.train.image(0).shape[:2]
-    unit = round(recipe.model.output_stride / recipe.data.input_scale)
+    output_stride = recipe.model.output_stride
+    assert output_stride is not None, "fill_in knows it"
+    unit = round(output_stride / recipe.data.input_scale)
     sides = [max(unit, min(side, LARGEST_DEFAULT_CROP) // unit * unit) for side in (height, width)]
     return sides[0], sides[1]

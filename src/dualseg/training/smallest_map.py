@@ -11,7 +11,7 @@ def require_two_values(recipe: Recipe, crop_size: Size) -> None:
     """Refuses single images whose deepest or compared map has a single position.
 
     Args:
-        recipe: What is trained.
+        recipe: What is trained, with its output stride filled in.
         crop_size: (height, width) of the training crop, before the shrink.
 
     Raises:
@@ -20,7 +20,7 @@ def require_two_values(recipe: Recipe, crop_size: Size) -> None:
     training, scale = recipe.training, recipe.data.input_scale
     if training.batch_size // training.accumulate_steps != 1:
         return
-    strides = {"deepest feature": float(recipe.model.output_stride)}
+    strides = {"deepest feature": float(recipe.model.output_stride or 0)}
     if recipe.dsrl.enabled and recipe.dsrl.stage == 3:
         strides["map of the feature affinity"] = recipe.dsrl.affinity_subsampling / 2
     input_size = scaled_size(crop_size, scale)

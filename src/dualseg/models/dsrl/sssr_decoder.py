@@ -12,11 +12,13 @@ from typing import Literal, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dualseg.core.geometry import Size
+from dualseg.core.geometry import Size, resize_logits
 from dualseg.models.dsrl.upsampling import crop_to, deconv_bn_relu, double_size, icnr_
 from dualseg.models.segmentation import Prediction
 
-SssrKind = Literal["deconvolution", "pixel_shuffle", "bilinear", "official", "sanje2v"]
+SssrKind = Literal[
+    "deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v"
+]
 
 FINEST_STRIDE = 4  # learned upsampling starts here; coarser maps are first enlarged bilinearly
 CORRECTION_STD = 0.01  # of the classifier on the narrow features: the coarse logits lead at first
@@ -36,7 +38,9 @@ class SSSRDecoder(nn.Module):
         kind: "deconvolution" (default): three times [transposed 4x4, batch norm, ReLU] of 64, 32,
             16 channels, then a 1x1 classifier; its logits are added to those of a 1x1 classifier
             on the host's features, enlarged; "pixel_shuffle": one sub-pixel convolution;
-            "bilinear": a classifier and bilinear resizing, nothing learned (as Dootmaan's port);
+            "bilinear": a classifier and bilinear enlargement, nothing learned;
+            "dootmaan": the same in that port's two steps, to the input's size and then twice that,
+            corners aligned;
             "official": classifier first, then two [transposed 3x3, batch norm, PReLU] on the
             classes (as the authors' ESPNetv2 release); "sanje2v": classifier, bilinear x2, two
             transposed 2x2 with ReLU on the logits (as sanje2v's port).
@@ -65,6 +69,7 @@ class SSSRDecoder(nn.Module):
         self.predict = parts.predict
         self.coarse = parts.coarse
         self.feature_channels = parts.feature_channels
+        self.in_two_steps = kind == "dootmaan"
 
     def forward(self, features: Tensor, input_size: Size) -> Prediction:
         host_features = self.dropout(_enlarge(features, self.enlarge))
@@ -73,6 +78,9 @@ class SSSRDecoder(nn.Module):
         if self.coarse is not None:
             logits = logits + self.coarse(host_features)
         size = double_size(input_size)
+        if self.in_two_steps:
+            logits = resize_logits(logits, input_size, align_corners=True)
+            logits = resize_logits(logits, size, align_corners=True)
         if features.shape[-2:] == logits.shape[-2:]:
             features = crop_to(features, size)
         return Prediction(crop_to(logits, size), features)
@@ -81,18 +89,19 @@ class SSSRDecoder(nn.Module):
 class Bilinear(nn.Module):
     """Exact bilinear enlargement by a whole factor."""
 
-    def __init__(self, factor: int):
+    def __init__(self, factor: int, *, align_corners: bool = False):
         super().__init__()
         self.factor = factor
+        self.align_corners = align_corners
 
     def forward(self, maps: Tensor) -> Tensor:
-        return _enlarge(maps, self.factor)
+        return _enlarge(maps, self.factor, align_corners=self.align_corners)
 
 
-def _enlarge(maps: Tensor, factor: int) -> Tensor:
+def _enlarge(maps: Tensor, factor: int, *, align_corners: bool = False) -> Tensor:
     if factor == 1:
         return maps
-    return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
+    return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=align_corners)
 
 
 class Parts(NamedTuple):
@@ -137,6 +146,10 @@ def _bilinear(in_channels: int, stride: int, num_classes: int) -> Parts:
     return Parts(nn.Identity(), predict, in_channels)
 
 
+def _dootmaan(in_channels: int, stride: int, num_classes: int) -> Parts:
+    return Parts(nn.Identity(), nn.Conv2d(in_channels, num_classes, 1), in_channels)
+
+
 def _official(in_channels: int, stride: int, num_classes: int) -> Parts:
     def block() -> list[nn.Module]:
         deconvolution = nn.ConvTranspose2d(
@@ -152,7 +165,7 @@ def _official(in_channels: int, stride: int, num_classes: int) -> Parts:
 def _sanje2v(in_channels: int, stride: int, num_classes: int) -> Parts:
     predict = nn.Sequential(
         nn.Conv2d(in_channels, num_classes, 1),
-        Bilinear(stride // 2),
+        Bilinear(stride // 2, align_corners=True),
         nn.Dropout(0.2),
         nn.ConvTranspose2d(num_classes, num_classes, 2, stride=2, bias=False),
         nn.BatchNorm2d(num_classes),
@@ -168,5 +181,6 @@ _BUILDERS = {
     "pixel_shuffle": _pixel_shuffle,
     "bilinear": _bilinear,
     "official": _official,
+    "dootmaan": _dootmaan,
     "sanje2v": _sanje2v,
 }

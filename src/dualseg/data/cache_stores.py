@@ -1,0 +1,102 @@
+"""Where decoded pixels are kept: in memory, or on disk for sets that do not fit there."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualseg.core.errors import InputError
+from dualseg.core.files import write_atomic
+from dualseg.data.dataset import SegmentationDataset
+
+Kind = Literal["image", "label"]
+Pixels = NDArray[np.uint8]
+
+FORMAT = 1  # of the files; another number is another cache
+
+
+class Store(Protocol):
+    """Remembers decoded images and label maps by index."""
+
+    def get(self, index: int, kind: Kind) -> Pixels | None:
+        """What was put there, or None."""
+        ...
+
+    def put(self, index: int, kind: Kind, pixels: Pixels) -> None:
+        """Remembers; what was there before is replaced."""
+        ...
+
+
+class RamStore:
+    """In the memory of this process, and of those forked from it later."""
+
+    def __init__(self) -> None:
+        self._pixels: dict[tuple[int, Kind], Pixels] = {}
+
+    def get(self, index: int, kind: Kind) -> Pixels | None:
+        return self._pixels.get((index, kind))
+
+    def put(self, index: int, kind: Kind, pixels: Pixels) -> None:
+        self._pixels[index, kind] = pixels
+
+
+class DiskStore:
+    """Memory-mapped `.npy` files: only the rows of a crop are read, not the whole image.
+
+    A file is named by a hash of everything its content depends on: path, size and time of change of
+    the source, and for labels what their values mean. So a changed source is another file, many
+    processes can fill one folder, a kill leaves no half file, and the folder may be deleted at any
+    time.
+
+    Args:
+        dataset: Whose samples are kept; each must lie in a file.
+        folder: Made if need be.
+
+    Raises:
+        InputError: The data set is generated and has no files.
+    """
+
+    def __init__(self, dataset: SegmentationDataset, folder: Path):
+        if len(dataset) and dataset.image_path(0) is None:
+            raise InputError(
+                f"data.cache: disk keeps what is decoded from files, but the split "
+                f"{dataset.split!r} is drawn on the fly; use data.cache=ram"
+            )
+        self.dataset = dataset
+        self.folder = folder
+        values = sorted(dataset.labels.values.items())
+        self._meaning = {"image": f"{FORMAT}", "label": f"{FORMAT} {values}"}
+
+    def get(self, index: int, kind: Kind) -> Pixels | None:
+        try:
+            return np.load(self._file(index, kind), mmap_mode="r", allow_pickle=False)
+        except (FileNotFoundError, ValueError, EOFError):  # not there, or damaged
+            return None
+
+    def put(self, index: int, kind: Kind, pixels: Pixels) -> None:
+        file = self._file(index, kind)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot make the cache folder {file.parent} ({error.strerror}); choose another "
+                "data.cache_dir, or data.cache=none"
+            ) from None
+        plain = np.ascontiguousarray(pixels)
+        write_atomic(file, lambda stream: np.save(stream, plain, allow_pickle=False))
+
+    def _file(self, index: int, kind: Kind) -> Path:
+        source = (
+            self.dataset.image_path(index) if kind == "image" else self.dataset.label_path(index)
+        )
+        assert source is not None, "checked at the start"
+        try:
+            status = source.stat()
+        except OSError as error:
+            raise InputError(f"cannot read {source}: {error.strerror}") from None
+        facts = f"{self._meaning[kind]} {source.absolute()} {status.st_size} {status.st_mtime_ns}"
+        text = facts.encode("utf-8", "surrogateescape")
+        key = hashlib.blake2b(text, digest_size=16).hexdigest()
+        return self.folder / key[:2] / f"{key[2:]}.npy"
