@@ -13,6 +13,7 @@ from dualseg.data.cache import CachedDataset
 from dualseg.data.dataset import (
     FileDataset,
     SegmentationDataset,
+    count_values,
     describe_unknown,
     map_values,
     unknown_values,
@@ -136,7 +137,8 @@ def _read(read: Callable[[Where], Pixels], where: Where, scan: _Scan) -> Pixels 
 
 
 def _count(label_map: NDArray[np.uint8], scan: _Scan) -> None:
-    scan.counts += np.bincount(label_map.ravel(), minlength=256)
+    for class_id, count in count_values(label_map).items():
+        scan.counts[class_id] += count
     size = (label_map.shape[0], label_map.shape[1])
     scan.sizes[size] = scan.sizes.get(size, 0) + 1
 

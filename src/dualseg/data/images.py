@@ -57,11 +57,12 @@ def rgb_pixels(image: Image.Image, *, origin: str) -> NDArray[np.uint8]:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
-def read_label_values(path: Path) -> NDArray[np.int32]:
+def read_label_values(path: Path) -> NDArray[np.int32] | NDArray[np.uint8]:
     """Raw values of a label file, whatever their width: palette indices, 0/1 of one-bit files.
 
     Returns:
-        (H, W) int32; EXIF orientation is applied as to images.
+        (H, W) int32, or uint8 where the file has no more than eight bits; EXIF orientation is
+        applied as to images.
 
     Raises:
         InputError: As `read_image`, or the file holds colours or fractions in place of ids.
@@ -73,7 +74,10 @@ def read_label_values(path: Path) -> NDArray[np.int32]:
                 f"{path} is a {kind} picture (mode {image.mode}), but a label file holds one class "
                 "id a pixel; save the masks as 8-bit gray or palette PNG"
             )
-        return np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
+        values = np.asarray(ImageOps.exif_transpose(image))
+        if values.dtype in (np.uint8, np.bool_):
+            return values.astype(np.uint8, copy=False)
+        return values.astype(np.int32)
 
 
 def read_palette(path: Path) -> tuple[Color, ...] | None:

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from dualseg.core.errors import InputError, first_few
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec, voc_palette
+from dualseg.data.dataset import count_values
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
 from dualseg.data.images import read_label_values, read_palette
 
@@ -61,11 +60,11 @@ def _scan(masks: Iterable[Path]) -> _Scan:
     faults = []
     for path in masks:
         try:
-            found, counts = np.unique(read_label_values(path), return_counts=True)
+            found = count_values(read_label_values(path))
         except InputError as error:
             faults.append(str(error))
             continue
-        for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+        for value, count in found.items():
             scan.pixels[value] = scan.pixels.get(value, 0) + count
             scan.files.setdefault(value, path)
     if faults:
