@@ -12,6 +12,7 @@ def recipe(batch_size: int, accumulate_steps: int = 1, **dsrl):
         {
             "training": {"batch_size": batch_size, "accumulate_steps": accumulate_steps},
             "data": {"input_scale": 0.5},
+            "model": {"output_stride": 16},
             "dsrl": {"enabled": True, **dsrl},
         }
     )

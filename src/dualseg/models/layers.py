@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
 
-
 Activation = Literal["relu", "leaky_relu", "none"]
 
 
@@ -102,6 +101,17 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
         return super().forward(input)
 
 
+def pooled_conv_bn_relu(
+    in_channels: int, out_channels: int, *, activation: Activation = "relu"
+) -> nn.Sequential:
+    """1x1 convolution, batch norm and ReLU for globally pooled features; batches of one train."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        PooledBatchNorm2d(out_channels),
+        activate(activation),
+    )
+
+
 class ImagePooling(nn.Module):
     """Global average, 1x1 convolution, batch norm, ReLU, spread over the map again.
 
@@ -130,6 +140,8 @@ class ASPP(nn.Module):
         atrous_rates: Dilation of each 3x3 branch, in feature pixels.
         separable: Depthwise separable branches.
         dropout: After the projection.
+        norm_between: Batch norm and ReLU inside separable branches too.
+        project_size: Kernel of the projection: 1, or 3 for mmsegmentation's bottleneck.
 
     Shape: (B, in_channels, h, w) -> (B, out_channels, h, w)
 
@@ -147,20 +159,30 @@ class ASPP(nn.Module):
         atrous_rates: tuple[int, ...],
         separable: bool,
         dropout: float,
+        norm_between: bool = False,
+        project_size: int = 1,
     ):
         super().__init__()
         if not atrous_rates or min(atrous_rates) < 1:
             raise InputError(
                 f"atrous_rates {atrous_rates} must hold at least one rate, each 1 or more"
             )
-        branch = separable_conv_bn_relu if separable else conv_bn_relu
+
+        def branch(rate: int) -> nn.Sequential:
+            if not separable:
+                return conv_bn_relu(in_channels, out_channels, dilation=rate)
+            return separable_conv_bn_relu(
+                in_channels, out_channels, dilation=rate, norm_between=norm_between
+            )
+
         self.branches = nn.ModuleList(
             [conv_bn_relu(in_channels, out_channels, 1)]
-            + [branch(in_channels, out_channels, dilation=rate) for rate in atrous_rates]
+            + [branch(rate) for rate in atrous_rates]
             + [ImagePooling(in_channels, out_channels)]
         )
         self.project = nn.Sequential(
-            conv_bn_relu(out_channels * len(self.branches), out_channels, 1), nn.Dropout(dropout)
+            conv_bn_relu(out_channels * len(self.branches), out_channels, project_size),
+            nn.Dropout(dropout),
         )
 
     def forward(self, features: Tensor) -> Tensor:

@@ -26,11 +26,12 @@ class Predictor(Protocol):
 
 
 class Classifier(nn.Module):
-    """Dropout, a 1x1 convolution, and bilinear resizing to the input's size.
+    """Dropout, a convolution, and bilinear resizing to the input's size.
 
     Args:
         in_channels: Channels of the map.
         num_classes: Classes predicted, the ignored one not counted.
+        kernel_size: Of the convolution, odd.
         dropout: Before the convolution, element by element.
         align_corners: Of the resizing.
 
@@ -42,12 +43,13 @@ class Classifier(nn.Module):
         in_channels: int,
         num_classes: int,
         *,
+        kernel_size: int = 1,
         dropout: float = 0.0,
         align_corners: bool = False,
     ):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.conv = nn.Conv2d(in_channels, num_classes, 1)
+        self.conv = nn.Conv2d(in_channels, num_classes, kernel_size, padding=kernel_size // 2)
         self.align_corners = align_corners
 
     def forward(self, features: Tensor, input_size: Size) -> Prediction:

@@ -21,8 +21,9 @@ from dualseg.data.catalog import Splits
 from dualseg.data.checker import check_dataset
 from dualseg.data.loaders import TrainLoader
 from dualseg.evaluation.evaluate import evaluate
-from dualseg.models.catalog import create_model, fill_in_defaults
+from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.model import DsrlModel
+from dualseg.models.entries import fill_in_defaults
 from dualseg.models.segmentation import SegmentationModel
 from dualseg.training.ema import WeightAverage
 from dualseg.training.environment import choose_device, describe_environment

@@ -1,7 +1,7 @@
 """DeepLabV3+: ASPP, then a decoder that joins a fine, low-level feature."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,50 @@ from dualseg.models.layers import ASPP, conv_bn_relu, separable_conv_bn_relu
 
 LOW_LEVEL_CHANNELS = 48
 
-Variant = Literal["separable", "standard", "single"]
-VARIANTS: tuple[Variant, ...] = ("separable", "standard", "single")
+Variant = Literal["separable", "standard", "single", "single_separable", "bottleneck", "smp"]
+
+
+class Form(NamedTuple):
+    """What makes a variant.
+
+    Attributes:
+        separable: Depthwise separable 3x3, in ASPP and decoder.
+        norm_between: Batch norm and ReLU inside these.
+        channels: Of the ASPP and the decoder.
+        project_size: Kernel that joins the ASPP's branches.
+        aspp_dropout: After them.
+        refined: One more 3x3 on the ASPP's result, before it is enlarged.
+        decoder_dropout: After each 3x3 of the decoder; there are as many as entries.
+        dropout: Before the classifier.
+    """
+
+    separable: bool
+    decoder_dropout: tuple[float, ...]
+    aspp_dropout: float = 0.5
+    norm_between: bool = False
+    channels: int = 256
+    project_size: int = 1
+    refined: bool = False
+    dropout: float = 0.0
+
+
+FORMS: dict[Variant, Form] = {
+    "separable": Form(separable=True, decoder_dropout=(0.0, 0.0)),
+    "standard": Form(separable=False, decoder_dropout=(0.5, 0.1)),
+    "single": Form(separable=False, decoder_dropout=(0.0,), aspp_dropout=0.1),
+    "single_separable": Form(separable=True, decoder_dropout=(0.0,), aspp_dropout=0.1),
+    "bottleneck": Form(
+        separable=True,
+        decoder_dropout=(0.0, 0.0),
+        aspp_dropout=0.0,
+        norm_between=True,
+        channels=512,
+        project_size=3,
+        dropout=0.1,
+    ),
+    "smp": Form(separable=True, decoder_dropout=(0.0,), refined=True),
+}
+VARIANTS: tuple[Variant, ...] = tuple(FORMS)
 
 
 class DeepLabV3PlusHead(nn.Module):
@@ -27,18 +69,24 @@ class DeepLabV3PlusHead(nn.Module):
         variant: "separable": depthwise separable ASPP branches and two separable 3x3 in the
             decoder, the paper's own choice (its section 4.3); "standard": full convolutions, two
             3x3 with dropout 0.5 and 0.1 (jfzhang's port); "single": full convolutions, one 3x3
-            (VainF's port).
+            (VainF's port); "single_separable": the same made separable (VainF's
+            --separable_conv); "bottleneck": 512 channels, the branches joined by a 3x3, separable
+            3x3 with batch norm and ReLU inside (mmsegmentation); "smp": separable, a 3x3 on
+            either side of the enlargement (segmentation_models_pytorch).
+        channels: Of ASPP and decoder; the variant's where not given.
+        low_level_channels: Of the low-level feature after its 1x1.
+        dropout: After the ASPP's branches are joined; the variant's where not given.
+        align_corners: Of the enlargement.
 
-    Shape: features -> (B, 256, ceil(H/4), ceil(W/4))
+    Shape: features -> (B, channels, ceil(H/4), ceil(W/4))
 
     Raises:
-        InputError: No feature at stride 4.
+        InputError: No feature at stride 4; atrous_rates is empty or holds a value below 1.
 
     Source: Chen et al. 2018, arXiv:1802.02611, sections 3.1 and 4.1 (48 low-level channels).
     """
 
     side_info: tuple[FeatureInfo, ...] = ()
-    dropout = 0.0
 
     def __init__(
         self,
@@ -46,39 +94,59 @@ class DeepLabV3PlusHead(nn.Module):
         *,
         atrous_rates: tuple[int, ...],
         variant: Variant = "separable",
+        channels: int | None = None,
+        low_level_channels: int = LOW_LEVEL_CHANNELS,
+        dropout: float | None = None,
+        align_corners: bool = False,
     ):
         super().__init__()
+        form = FORMS[variant]
+        width = channels or form.channels
         self.low_level_index = index_of_stride(feature_info, 4, wanted_by="DeepLabV3+")
-        self.out_channels = 256
+        self.out_channels = width
         self.out_stride = 4
+        self.dropout = form.dropout
+        self.align_corners = align_corners
         self.aspp = ASPP(
             feature_info[-1].channels,
-            256,
+            width,
             atrous_rates=atrous_rates,
-            separable=variant == "separable",
-            dropout=0.1 if variant == "single" else 0.5,
+            separable=form.separable,
+            dropout=form.aspp_dropout if dropout is None else dropout,
+            norm_between=form.norm_between,
+            project_size=form.project_size,
         )
+        self.refine = _conv_3x3(width, width, form) if form.refined else nn.Identity()
         self.low_level = conv_bn_relu(
-            feature_info[self.low_level_index].channels, LOW_LEVEL_CHANNELS, 1
+            feature_info[self.low_level_index].channels, low_level_channels, 1
         )
-        self.fuse = _decoder(256 + LOW_LEVEL_CHANNELS, variant)
+        self.fuse = _decoder(width + low_level_channels, width, form)
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         low_level = self.low_level(features[self.low_level_index])
-        context = self.aspp(features[-1])
+        context = self.refine(self.aspp(features[-1]))
         context = F.interpolate(
-            context, size=low_level.shape[-2:], mode="bilinear", align_corners=False
+            context,
+            size=low_level.shape[-2:],
+            mode="bilinear",
+            align_corners=self.align_corners,
         )
         return HeadOutput(self.fuse(torch.cat([context, low_level], dim=1)))
 
 
-def _decoder(in_channels: int, variant: Variant) -> nn.Sequential:
-    if variant == "separable":
-        return nn.Sequential(
-            separable_conv_bn_relu(in_channels, 256), separable_conv_bn_relu(256, 256)
-        )
-    if variant == "single":
-        return conv_bn_relu(in_channels, 256)
-    return nn.Sequential(
-        conv_bn_relu(in_channels, 256), nn.Dropout(0.5), conv_bn_relu(256, 256), nn.Dropout(0.1)
-    )
+def _conv_3x3(in_channels: int, out_channels: int, form: Form) -> nn.Sequential:
+    if form.separable:
+        return separable_conv_bn_relu(in_channels, out_channels, norm_between=form.norm_between)
+    return conv_bn_relu(in_channels, out_channels)
+
+
+def _decoder(in_channels: int, channels: int, form: Form) -> nn.Sequential:
+    if len(form.decoder_dropout) == 1:
+        return _conv_3x3(in_channels, channels, form)
+    layers: list[nn.Module] = []
+    for dropout in form.decoder_dropout:
+        layers.append(_conv_3x3(in_channels, channels, form))
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+        in_channels = channels
+    return nn.Sequential(*layers)
