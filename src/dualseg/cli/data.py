@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
+from dualseg.cli.data_look import show, stats
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
 
 app = typer.Typer(
-    help="Check a data set, or make the embedded one.",
+    help="Check a data set, look at it, or make the embedded one.",
     epilog="Example: dualseg data check my-folder",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -63,6 +64,10 @@ def check(source: DataSource, json: Json = False) -> None:
         print_table(title, ["class", "pixels", "share"], rows)
         for warning in summary.warnings:
             say(f"warning: {split}: {warning}")
+
+
+app.command(epilog="Example: dualseg data stats my-folder --out data.html")(stats)
+app.command(epilog="Example: dualseg data show my-folder --out crops.png")(show)
 
 
 @app.command(epilog="Example: dualseg data make streets --out streets")

@@ -1,0 +1,145 @@
+"""`dualseg data stats` and `dualseg data show`: a data set in numbers and in pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualseg.cli.console import counting, percent, print_json, print_table, say
+from dualseg.cli.options import Json
+from dualseg.core.errors import InputError
+
+MAX_SAMPLES = 64
+
+DataSource = Annotated[
+    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, or a data set's name.")
+]
+
+
+def stats(
+    source: DataSource,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a page to look at, NAME.html.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Count classes, colours and sizes of both splits."""
+    from dualseg.cli.recipes import find_data
+    from dualseg.config import DataSettings
+    from dualseg.core.files import write_text
+    from dualseg.data.catalog import open_splits
+    from dualseg.data.statistics import (
+        dataset_statistics,
+        describe_sizes,
+        inverse_log_weights,
+        median_frequency_weights,
+    )
+    from dualseg.visual.data_page import data_page
+
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out {out}: the page is HTML; name it {out.with_suffix('.html')}")
+    name, root = find_data(source, before="folder")
+    splits = open_splits(DataSettings(name=name, root=root, cache="none"))
+    for note in splits.notes:
+        say(note)
+    found = {}
+    for dataset in (splits.train, splits.val):
+        with counting(f"counting {dataset.split}") as progress:
+            found[dataset.split] = dataset_statistics(dataset, progress=progress)
+    labels = splits.train.labels
+    if out is not None:
+        write_text(out, data_page(Path(source).name, labels, found, splits.notes))
+    if json:
+        print_json(
+            {
+                split: {
+                    "num_images": s.num_images,
+                    "sizes": {f"{h}x{w}": count for (h, w), count in s.sizes.items()},
+                    "pixels_per_class": dict(
+                        zip(labels.class_names, s.pixels_per_class, strict=True)
+                    ),
+                    "images_per_class": dict(
+                        zip(labels.class_names, s.images_per_class, strict=True)
+                    ),
+                    "ignored_pixels": s.ignored_pixels,
+                    "mean": list(s.mean),
+                    "std": list(s.std),
+                    "inverse_log_weights": list(inverse_log_weights(s)),
+                    "median_frequency_weights": list(median_frequency_weights(s)),
+                }
+                for split, s in found.items()
+            }
+        )
+        return
+    for split, s in found.items():
+        total = max(1, sum(s.pixels_per_class))
+        rows = [
+            [class_name, percent(pixels / total), f"{images}", f"{weight:.2f}", f"{median:.2f}"]
+            for class_name, pixels, images, weight, median in zip(
+                labels.class_names,
+                s.pixels_per_class,
+                s.images_per_class,
+                inverse_log_weights(s),
+                median_frequency_weights(s),
+                strict=True,
+            )
+        ]
+        title = f"{split}: {s.num_images} images ({describe_sizes(s)})"
+        print_table(title, ["class", "pixels", "images", "1/ln weight", "median weight"], rows)
+        mean, std = (" ".join(f"{v:.4f}" for v in values) for values in (s.mean, s.std))
+        print(f"mean {mean}   std {std}   (RGB, 0 to 1)\n")
+    if out is not None:
+        say(f"written: {out}")
+
+
+def show(
+    source: DataSource,
+    out: Annotated[Path, typer.Option("--out", help="The picture, NAME.png.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Whose augmentation: a packaged recipe or a file.")
+    ] = "default",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe.")
+    ] = None,
+    number: Annotated[int, typer.Option("--number", help="How many samples.")] = 12,
+    columns: Annotated[int, typer.Option("--columns", help="Samples in a row.")] = 3,
+    json: Json = False,
+) -> None:
+    """Draw what training would see: augmented crops, alone and under their labels."""
+    from dualseg.cli.recipes import read_recipe
+    from dualseg.core.files import write_bytes
+    from dualseg.data.catalog import open_splits
+    from dualseg.data.loaders import TrainLoader
+    from dualseg.visual.data_page import contact_sheet
+    from dualseg.visual.pictures import encode_png
+
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: the picture is a PNG; name it {out.with_suffix('.png')}")
+    if not 1 <= number <= MAX_SAMPLES:
+        raise InputError(f"--number {number}: draw 1 to {MAX_SAMPLES} samples")
+    if columns < 1:
+        raise InputError(f"--columns {columns}: at least one sample stands in a row")
+    chosen = read_recipe(recipe, source, settings)
+    data = chosen.data.model_copy(update={"cache": "none"})
+    splits = open_splits(data)
+    for note in splits.notes:
+        say(note)
+    height, width = splits.train.image(0).shape[:2]
+    loader = TrainLoader(
+        splits.train,
+        crop_size=data.crop_size or (height, width),
+        scale_range=data.scale_range,
+        flip=data.flip,
+        photometric=data.photometric,
+        batch_size=1,
+        seed=chosen.seed,
+    )
+    batches = loader.batches(0)
+    samples = [next(batches) for _ in range(number)]
+    pairs = [(s.image[0].permute(1, 2, 0).numpy(), s.label_map[0].numpy()) for s in samples]
+    sheet = contact_sheet(pairs, splits.train.labels, columns=columns)
+    write_bytes(out, encode_png(sheet))
+    if json:
+        print_json({"out": str(out), "names": [s.names[0] for s in samples]})
+    else:
+        print(out)

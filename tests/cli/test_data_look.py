@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualseg.data.datasets import streets
+
+
+@pytest.fixture(autouse=True)
+def few_scenes(monkeypatch):
+    monkeypatch.setattr(streets, "NUM_IMAGES", {"train": 3, "val": 2})
+
+
+def test_stats_count_what_is_in_the_labels(dualseg, tmp_path):
+    page = tmp_path / "page.html"
+    done = dualseg("data", "stats", "streets", "--out", page, "--json")
+    assert done.code == 0, done.stderr
+    counted = sum((streets.Streets("val").label_map(i) == 0).sum() for i in range(2))
+    first = streets.Streets("val").labels.class_names[0]
+    assert done.json["val"]["pixels_per_class"][first] == counted
+    assert done.json["train"]["sizes"] == {"192x256": 3}
+    text = page.read_text()
+    assert "3 images: 3 of 192x256" in text
+    assert first in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_show_draws_the_crops_of_a_recipe(dualseg, tmp_path):
+    out = tmp_path / "crops.png"
+    done = dualseg("data", "show", "streets", "--recipe", "quickstart", "--out", out, "--number", 4)
+    assert done.code == 0, done.stderr
+    sheet = np.asarray(Image.open(out))
+    # Two rows of three samples, each a crop beside its overlay, with gaps of six pixels.
+    assert sheet.shape == (2 * (192 + 6) + 6, 3 * (512 + 6) + 6, 3)
+    first = sheet[6:198, 6:262].astype(int), sheet[6:198, 262:518].astype(int)
+    assert (first[0] != first[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stats", "streets", "--out", "page.txt"], "name it page.html"),
+        (["show", "streets", "--out", "crops.jpg"], "name it crops.png"),
+        (["show", "streets", "--out", "crops.png", "--number", 0], "draw 1 to 64 samples"),
+        (["show", "nowhere", "--out", "crops.png"], "there is no such folder"),
+    ],
+)
+def test_wrong_arguments_are_said(dualseg, arguments, message):
+    done = dualseg("data", *arguments)
+    assert done.code == 2
+    assert message in done.stderr
