@@ -29,6 +29,7 @@ def check(source: DataSource, json: Json = False) -> None:
     from dualseg.config import DataSettings
     from dualseg.data.catalog import open_splits
     from dualseg.data.checker import check_dataset
+    from dualseg.data.leaks import describe_leak
 
     name, root = find_data(source, before="folder")
     splits = open_splits(DataSettings(name=name, root=root))
@@ -38,6 +39,7 @@ def check(source: DataSource, json: Json = False) -> None:
     for dataset in (splits.train, splits.val):
         with counting(f"checking {dataset.split}") as progress:
             summaries[dataset.split] = check_dataset(dataset, progress=progress)
+    leak = describe_leak(splits.train, splits.val)
     names = splits.train.labels.class_names
     if json:
         print_json(
@@ -52,6 +54,7 @@ def check(source: DataSource, json: Json = False) -> None:
                 }
                 for split, summary in summaries.items()
             }
+            | ({"warnings": [leak]} if leak else {})
         )
         return
     for split, summary in summaries.items():
@@ -64,6 +67,8 @@ def check(source: DataSource, json: Json = False) -> None:
         print_table(title, ["class", "pixels", "share"], rows)
         for warning in summary.warnings:
             say(f"warning: {split}: {warning}")
+    if leak:
+        say(f"warning: {leak}")
 
 
 app.command(epilog="Example: dualseg data stats my-folder --out data.html")(stats)

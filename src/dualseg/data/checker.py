@@ -18,7 +18,7 @@ from dualseg.data.dataset import (
     map_values,
     unknown_values,
 )
-from dualseg.data.images import read_image, read_label_values
+from dualseg.data.images import read_image
 
 MUCH_IGNORED = 0.5
 
@@ -109,7 +109,7 @@ def _check_image(dataset: SegmentationDataset, index: int, scan: _Scan) -> _Samp
 def _check_files(dataset: FileDataset, index: int, scan: _Scan) -> _Sample | None:
     pair = dataset.pairs[index]
     image = _read(read_image, pair.image, scan)
-    values = _read(read_label_values, pair.label, scan)
+    values = _read(dataset.raw_values, index, scan)
     if image is None or values is None:
         return None
     size = image.shape[:2]

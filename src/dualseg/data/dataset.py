@@ -1,5 +1,6 @@
 """What a data set is to the rest of the package, and the one that reads pairs of files."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +55,14 @@ class Pair:
     label: Path
 
 
+RawValues = NDArray[np.int32] | NDArray[np.uint8]
+
+
+def read_label_file(pair: Pair) -> RawValues:
+    """What a label file holds, pixel by pixel."""
+    return read_label_values(pair.label)
+
+
 class FileDataset:
     """Pairs of files whose raw label values are turned into class ids.
 
@@ -61,12 +70,22 @@ class FileDataset:
         pairs: The files.
         labels: Classes, and what each raw value means.
         split: Its name.
+        read_values: Pair -> (H, W) raw values, for labels that are no picture of ids: colours,
+            polygons, other formats. Workers need it too, so it must be picklable.
     """
 
-    def __init__(self, pairs: tuple[Pair, ...], labels: LabelSpec, split: str):
+    def __init__(
+        self,
+        pairs: tuple[Pair, ...],
+        labels: LabelSpec,
+        split: str,
+        *,
+        read_values: Callable[[Pair], RawValues] = read_label_file,
+    ):
         self.pairs = pairs
         self.labels = labels
         self.split = split
+        self._read_values = read_values
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -83,12 +102,12 @@ class FileDataset:
     def image(self, index: int) -> NDArray[np.uint8]:
         return read_image(self.pairs[index].image)
 
+    def raw_values(self, index: int) -> RawValues:
+        """(H, W) values as they stand in the label, before `labels` gives them a meaning."""
+        return self._read_values(self.pairs[index])
+
     def label_map(self, index: int) -> NDArray[np.uint8]:
-        path = self.pairs[index].label
-        return map_values(read_label_values(path), self.labels, path)
-
-
-RawValues = NDArray[np.int32] | NDArray[np.uint8]
+        return map_values(self.raw_values(index), self.labels, self.pairs[index].label)
 
 
 def map_values(values: RawValues, labels: LabelSpec, path: Path) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.data.catalog import Splits
 from dualseg.data.checker import check_dataset
+from dualseg.data.leaks import describe_leak
 from dualseg.data.loaders import TrainLoader
 from dualseg.evaluation.evaluate import evaluate
 from dualseg.models.catalog import create_model
@@ -69,6 +70,9 @@ def check_data(splits: Splits, report: Callable[[str], None]) -> None:
             )
         for warning in summary.warnings:
             report(f"warning: {dataset.split}: {warning}")
+    leak = describe_leak(splits.train, splits.val)
+    if leak:
+        report(f"warning: {leak}")
 
 
 def fill_in(recipe: Recipe, splits: Splits, report: Callable[[str], None]) -> Recipe:
