@@ -146,6 +146,9 @@ class DataSettings(Section):
     scale_range: tuple[float, float] = (0.5, 2.0)
     flip: bool = True
     photometric: float = Field(default=0.0, ge=0, le=1)
+    class_balance: float = Field(default=0.0, ge=0, le=1)
+    sampling: Literal["uniform", "rare_classes"] = "uniform"
+    sampling_temperature: float = Field(default=0.1, gt=0)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     cache: Literal["auto", "ram", "disk", "none"] = "auto"

@@ -141,3 +141,24 @@ def test_a_label_of_another_size_is_named(tmp_path: Path) -> None:
     dataset = FileDataset((Pair("a", image, label),), labels, "train")
     with pytest.raises(InputError, match=r"a: the image is \(4, 6\), its label \(1, 2\) pixels"):
         _take(_loader(dataset, batch_size=1), 1)
+
+
+def test_images_are_drawn_as_their_weights_say_and_each_time_cut_anew() -> None:
+    weights = np.array([0.5, 0.5, 0, 0, 0, 0, 0])
+    loader = TrainLoader(
+        SquareDataset(7),
+        crop_size=(8, 8),
+        scale_range=(0.5, 2.0),
+        flip=True,
+        photometric=0.2,
+        batch_size=7,
+        seed=3,
+        image_weights=weights,
+    )
+    batches = _take(loader, 3)
+    names = [name for batch in batches for name in batch.names]
+    assert set(names) == {"square_0", "square_1"}
+    assert _same(_take(loader, 2, start=1), batches[1:])
+    same_image = [i for i, name in enumerate(batches[0].names) if name == "square_0"]
+    first, second = (batches[0].image[i] for i in same_image[:2])
+    assert not torch.equal(first, second)

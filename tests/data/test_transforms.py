@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dualseg.core.geometry import Size
-from dualseg.data.transforms import Window, change_colors, cut, draw_window, random_crop
+from dualseg.data.transforms import (
+    Window,
+    change_colors,
+    cut,
+    draw_pixel_of_a_class,
+    draw_window,
+    random_crop,
+)
 
 Bytes = NDArray[np.uint8]
 
@@ -229,3 +236,46 @@ def test_the_same_random_numbers_give_the_same_crop() -> None:
     )
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1], second[1])
+
+
+def test_a_focus_is_inside_every_window() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        focus = (int(random.integers(0, 40)), int(random.integers(0, 60)))
+        window = draw_window((40, 60), (16, 16), (0.5, 2.0), random, focus)
+        assert window.top <= focus[0] < window.top + window.height
+        assert window.left <= focus[1] < window.left + window.width
+
+
+def test_balanced_crops_meet_a_small_class_as_often_as_a_large_one() -> None:
+    label_map = np.zeros((200, 200), np.uint8)
+    label_map[96:112, 96:112] = 1  # 0.6 % of the image
+    image = np.zeros((200, 200, 3), np.uint8)
+
+    def share(class_balance: float) -> float:
+        crops = [
+            random_crop(
+                image,
+                label_map,
+                crop_size=(16, 16),
+                scale_range=(1.0, 1.0),
+                flip=False,
+                photometric=0.0,
+                random=np.random.default_rng(seed),
+                class_balance=class_balance,
+            )[1]
+            for seed in range(300)
+        ]
+        return float(np.mean([(crop == 1).any() for crop in crops]))
+
+    assert share(0.0) < 0.1
+    assert 0.4 < share(1.0) < 0.65
+
+
+def test_an_ignored_image_has_no_pixel_to_look_for() -> None:
+    ignored = np.full((20, 20), 255, np.uint8)
+    assert draw_pixel_of_a_class(ignored, np.random.default_rng(0)) is None
+    ignored[::8, ::8] = 3
+    found = [draw_pixel_of_a_class(ignored, np.random.default_rng(seed)) for seed in range(300)]
+    assert all(ignored[pixel] == 3 for pixel in found if pixel)
+    assert any(found)

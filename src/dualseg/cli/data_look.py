@@ -110,6 +110,7 @@ def show(
     from dualseg.core.files import write_bytes
     from dualseg.data.catalog import open_splits
     from dualseg.data.loaders import TrainLoader
+    from dualseg.data.sampling import rare_class_weights
     from dualseg.visual.data_page import contact_sheet
     from dualseg.visual.pictures import encode_png
 
@@ -125,6 +126,9 @@ def show(
     for note in splits.notes:
         say(note)
     height, width = splits.train.image(0).shape[:2]
+    weights = None
+    if data.sampling == "rare_classes":
+        weights = rare_class_weights(splits.train, temperature=data.sampling_temperature)
     loader = TrainLoader(
         splits.train,
         crop_size=data.crop_size or (height, width),
@@ -133,6 +137,8 @@ def show(
         photometric=data.photometric,
         batch_size=1,
         seed=chosen.seed,
+        class_balance=data.class_balance,
+        image_weights=weights,
     )
     batches = loader.batches(0)
     samples = [next(batches) for _ in range(number)]

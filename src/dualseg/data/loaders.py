@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -37,6 +38,21 @@ class RawBatch(NamedTuple):
     names: tuple[str, ...]
 
 
+class Position(NamedTuple):
+    """Which sample is meant.
+
+    Attributes:
+        epoch: How often the data has been gone through.
+        image: Its number in the data set.
+        crop: Number of its random stream in this epoch: the image's, or where an image may come
+            twice, its place in the order.
+    """
+
+    epoch: int
+    image: int
+    crop: int
+
+
 class TrainLoader:
     """Endless shuffled batches of augmented crops; an epoch's last, incomplete batch is dropped.
 
@@ -47,6 +63,9 @@ class TrainLoader:
         batch_size: Crops in a batch.
         seed: Of order and crops.
         num_workers: Processes that load; 0 loads in this one. Does not change what is loaded.
+        class_balance: See `random_crop`.
+        image_weights: (N,) probability of each image; then an epoch draws N images with
+            replacement. None: each image once.
     """
 
     def __init__(
@@ -60,13 +79,18 @@ class TrainLoader:
         batch_size: int,
         seed: int,
         num_workers: int = 0,
+        class_balance: float = 0.0,
+        image_weights: NDArray[np.float64] | None = None,
     ):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.num_images = len(dataset)
         self.seed = seed
         self.steps_per_epoch = len(dataset) // batch_size
-        self._crops = _Crops(dataset, crop_size, scale_range, flip, photometric, seed)
+        self.image_weights = image_weights
+        self._crops = _Crops(
+            dataset, crop_size, scale_range, flip, photometric, class_balance, seed
+        )
 
     def batches(self, start_batch: int) -> Iterator[RawBatch]:
         """Batches from number `start_batch` on, without an end; getting there takes no time.
@@ -81,7 +105,9 @@ class TrainLoader:
             )
         loader = DataLoader(
             self._crops,
-            batch_sampler=_Positions(self.num_images, self.batch_size, self.seed, start_batch),
+            batch_sampler=_Positions(
+                self.num_images, self.batch_size, self.seed, start_batch, self.image_weights
+            ),
             num_workers=self.num_workers,
             collate_fn=_collate,
             generator=torch.Generator(),  # else it draws a seed from the global one
@@ -93,23 +119,41 @@ class TrainLoader:
             yield batch
 
 
-class _Positions(Sampler[list[tuple[int, int]]]):
-    """(epoch, index) of every sample of every batch, from a batch on."""
+class _Positions(Sampler[list[Position]]):
+    """Every sample of every batch, from a batch on."""
 
-    def __init__(self, num_images: int, batch_size: int, seed: int, start_batch: int):
+    def __init__(
+        self,
+        num_images: int,
+        batch_size: int,
+        seed: int,
+        start_batch: int,
+        weights: NDArray[np.float64] | None,
+    ):
         self.num_images = num_images
         self.batch_size = batch_size
         self.seed = seed
         self.start_batch = start_batch
+        self.weights = weights
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Position]]:
         steps = self.num_images // self.batch_size
         epoch, step = divmod(self.start_batch, steps)
         while True:
-            order = _random(self.seed, ORDER, epoch, 0).permutation(self.num_images)
+            order = self._order(epoch)
             for first in range(step * self.batch_size, steps * self.batch_size, self.batch_size):
-                yield [(epoch, int(index)) for index in order[first : first + self.batch_size]]
+                places = range(first, first + self.batch_size)
+                yield [self._position(epoch, place, int(order[place])) for place in places]
             epoch, step = epoch + 1, 0
+
+    def _position(self, epoch: int, place: int, index: int) -> Position:
+        return Position(epoch, index, index if self.weights is None else place)
+
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        random = _random(self.seed, ORDER, epoch, 0)
+        if self.weights is None:
+            return random.permutation(self.num_images)
+        return random.choice(self.num_images, size=self.num_images, p=self.weights)
 
 
 class _Crops(Dataset[tuple[Tensor, Tensor, str] | str]):
@@ -125,6 +169,7 @@ class _Crops(Dataset[tuple[Tensor, Tensor, str] | str]):
         scale_range: tuple[float, float],
         flip: bool,
         photometric: float,
+        class_balance: float,
         seed: int,
     ):
         self.dataset = dataset
@@ -132,10 +177,11 @@ class _Crops(Dataset[tuple[Tensor, Tensor, str] | str]):
         self.scale_range = scale_range
         self.flip = flip
         self.photometric = photometric
+        self.class_balance = class_balance
         self.seed = seed
 
-    def __getitem__(self, position: tuple[int, int]) -> tuple[Tensor, Tensor, str] | str:
-        epoch, index = position
+    def __getitem__(self, position: Position) -> tuple[Tensor, Tensor, str] | str:
+        epoch, index, crop = position
         try:
             image, label_map = self.dataset.image(index), self.dataset.label_map(index)
         except InputError as error:
@@ -150,7 +196,8 @@ class _Crops(Dataset[tuple[Tensor, Tensor, str] | str]):
             scale_range=self.scale_range,
             flip=self.flip,
             photometric=self.photometric,
-            random=_random(self.seed, CROP, epoch, index),
+            random=_random(self.seed, CROP, epoch, crop),
+            class_balance=self.class_balance,
         )
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label_map), name
 

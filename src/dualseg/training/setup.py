@@ -21,6 +21,7 @@ from dualseg.data.catalog import Splits
 from dualseg.data.checker import check_dataset
 from dualseg.data.leaks import describe_leak
 from dualseg.data.loaders import TrainLoader
+from dualseg.data.sampling import rare_class_weights
 from dualseg.evaluation.evaluate import evaluate
 from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.model import DsrlModel
@@ -279,6 +280,9 @@ def checkpoint_bytes(loop: TrainingLoop) -> int:
 def _create_loader(recipe: Recipe, splits: Splits) -> TrainLoader:
     data = recipe.data
     assert data.crop_size is not None, "fill_in gives every recipe a crop size"
+    weights = None
+    if data.sampling == "rare_classes":
+        weights = rare_class_weights(splits.train, temperature=data.sampling_temperature)
     return TrainLoader(
         splits.train,
         crop_size=data.crop_size,
@@ -288,6 +292,8 @@ def _create_loader(recipe: Recipe, splits: Splits) -> TrainLoader:
         batch_size=recipe.training.batch_size,
         seed=recipe.seed,
         num_workers=recipe.training.num_workers,
+        class_balance=data.class_balance,
+        image_weights=weights,
     )
 
 
