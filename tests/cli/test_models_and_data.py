@@ -2,11 +2,38 @@ import numpy as np
 from PIL import Image
 
 
-def test_models_lists_names_parameters_and_sources(dualseg):
-    rows = dualseg("models", "--backbone", "resnet18", "--json").json["models"]
-    assert [row["name"] for row in rows] == ["fcn", "deeplabv3", "deeplabv3plus"]
-    assert all(row["parameters"] > 11e6 for row in rows)
-    assert "Chen et al. 2018" in rows[2]["source"]
+from dualseg.models.entries import ENTRIES
+
+
+def test_models_lists_names_parameters_cost_and_sources(dualseg):
+    rows = dualseg("models", "--json").json["models"]
+    assert [row["name"] for row in rows] == list(ENTRIES)
+    found = {row["name"]: row for row in rows}
+    assert all(row["gflops"] > 1 and row["source"] for row in rows)
+    # torchvision counts 3 221 538 with 21 classes, each with two biases; here 19, with one.
+    assert found["lraspp"]["parameters"] == 3221538 - 21 * (128 + 40 + 2) + 19 * (128 + 40 + 1)
+    assert found["deeplabv3plus"]["strides"] == [2, 4, 8, 16, 16]
+
+
+def test_one_model_is_listed_with_each_variant(dualseg):
+    rows = dualseg("models", "deeplabv3plus", "--backbone", "resnet18", "--json").json["models"]
+    assert [row["head_variant"] for row in rows] == list(ENTRIES["deeplabv3plus"].variants)
+    assert len({row["parameters"] for row in rows}) > 2
+
+
+def test_dsrl_sees_half_and_costs_less(dualseg):
+    def gflops(*more):
+        chosen = dualseg("models", "fcn", "--backbone", "resnet18", "--json", *more).json
+        return chosen["models"][0]["gflops"]
+
+    assert gflops("--dsrl") < 0.4 * gflops()
+
+
+def test_backbones_are_listed_by_family(dualseg):
+    found = dualseg("models", "--backbones", "--json").json
+    assert "ResNet" in [row["family"] for row in found["backbones"]]
+    assert "resnet18" in found["names"]
+    assert "Backbones" in dualseg("models", "--backbones").stdout
 
 
 def test_the_embedded_data_can_be_written_and_checked(dualseg, tmp_path, monkeypatch):

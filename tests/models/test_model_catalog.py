@@ -7,25 +7,49 @@ import torch
 
 import dualseg
 from dualseg.core.errors import InputError
-from dualseg.models.catalog import HEAD_VARIANTS, create_model, list_models
+from dualseg.models.backbones.multi_scale import MultiScaleBackbone
+from dualseg.models.catalog import ENTRIES, create_model, list_models
 
-BACKBONES = ("resnet18", "mobilenet_v2")
+# Small backbones that still have what a network needs; elsewhere ResNet-18.
+BACKBONE_FOR = {
+    "deeplabv1": "vgg16",
+    "lraspp": "mobilenet_v3_large",
+    "densenet_fusion": "dense30k12",
+}
 NETWORKS = [
-    (name, backbone, variant)
+    (name, BACKBONE_FOR.get(name, "resnet18"), {"head_variant": variant})
     for name in list_models()
-    for backbone in BACKBONES
-    for variant in (HEAD_VARIANTS.get(name) or (None,))
+    for variant in (ENTRIES[name].variants or (None,))
+]
+NETWORKS += [
+    ("deeplabv3plus", "mobilenet_v2", {}),
+    ("deeplabv3plus", "xception65", {}),
+    ("deeplabv3plus", "drn_d_22", {"output_stride": 8}),
+    ("deeplabv3plus", "densenet121", {}),
+    ("deeplabv3plus", "convnext_atto", {"output_stride": 32}),
+    ("deeplabv3plus", "vit_tiny_patch16_224", {"neck": "pyramid"}),
+    ("fcn", "swin_tiny_patch4_window7_224", {"output_stride": 32}),
+    ("fcn", "vit_tiny_patch16_224", {}),
+    ("pspnet", "resnet18", {"neck": "jpu", "output_stride": 32}),
+    ("deeplabv3", "resnet18", {"multi_grid": (1, 2), "first_block": "full", "stem": "s"}),
+    ("ccnet", "resnet18", {"align_corners": True, "backbone_options": {"ceil_pool": True}}),
 ]
 
 
-@pytest.fixture(params=NETWORKS, ids=lambda n: "-".join(str(part) for part in n if part))
+def network_id(network):
+    name, backbone, options = network
+    return "-".join([name, backbone, *(str(v) for v in options.values() if v is not None)])
+
+
+@pytest.fixture(params=NETWORKS, ids=network_id)
 def network(request):
     return request.param
 
 
 def build(network, **options):
-    name, backbone, variant = network
-    return create_model(name, backbone=backbone, head_variant=variant, num_classes=4, **options)
+    name, backbone, own = network
+    torch.manual_seed(0)
+    return create_model(name, backbone=backbone, num_classes=4, **{**own, **options})
 
 
 @pytest.mark.parametrize("dsrl", [False, True])
@@ -37,16 +61,19 @@ def test_logits_have_exactly_the_promised_size(network, dsrl, size):
     assert logits.shape == (1, 4, factor * size[0], factor * size[1])
 
 
-@pytest.mark.parametrize("output_stride", [8, 16, 32])
-def test_declared_channels_and_strides_are_true(network, output_stride):
-    backbone = build(network, output_stride=output_stride).backbone.eval()
-    height, width = 65, 130
-    for feature, info in zip(
-        backbone(torch.randn(1, 3, height, width)), backbone.feature_info, strict=True
-    ):
-        size = (-(-height // info.stride), -(-width // info.stride))
-        assert feature.shape == (1, info.channels, *size)
-    assert backbone.feature_info[-1].stride == output_stride
+def test_declared_channels_and_strides_are_true(network):
+    model = build(network).eval()
+    images = torch.randn(1, 3, 65, 130)
+    if isinstance(model.backbone, MultiScaleBackbone):  # strides of shrunk copies are rounded
+        body = model.backbone.body
+        assert_as_declared(body(images), body.feature_info, images)
+        return
+    assert_as_declared(model.backbone(images), model.backbone.feature_info, images)
+    encoding = model.encode(images)
+    declared = (model.neck or model.backbone).feature_info + model.head.side_info
+    assert_as_declared(encoding.auxiliary_features, declared, images)
+    declared = [(model.head.out_channels, model.head.out_stride)]
+    assert_as_declared([encoding.features], declared, images)
 
 
 @pytest.mark.parametrize("dsrl", [False, True])
@@ -111,7 +138,8 @@ def test_bf16_is_off_by_no_more_than_its_own_rounding_explains(network):
 def test_auxiliary_logits_come_in_training_only(network):
     model = build(network, auxiliary=True)
     images = torch.randn(2, 3, 32, 32)
-    assert [a.shape for a in model.train()(images).auxiliary_logits] == [(2, 4, 32, 32)]
+    shapes = [a.shape for a in model.train()(images).auxiliary_logits]
+    assert shapes == [(2, 4, 32, 32)] * max(1, len(model.head.side_info))
     assert model.eval()(images).auxiliary_logits == ()
 
 
@@ -121,8 +149,13 @@ def test_auxiliary_logits_come_in_training_only(network):
         ({"name": "deeplabv3puls"}, "did you mean deeplabv3plus"),
         ({"backbone": "resnet81"}, "did you mean resnet18"),
         ({"output_stride": 12}, "use 8, 16 or 32"),
-        ({"head_variant": "fancy"}, "allowed: separable, standard, single"),
-        ({"neck": "jpu"}, "there is no neck"),
+        ({"head_variant": "fancy"}, "allowed: separable, standard, single, single_separable, "),
+        ({"neck": "fpn"}, "allowed: jpu, pyramid"),
+        ({"neck": "jpu", "output_stride": 8}, "use 32"),
+        ({"oc": "asp"}, "oc is for ocnet"),
+        ({"head_options": {"chanels": 3}}, "did you mean channels"),
+        ({"auxiliary": "some"}, "true, false or all"),
+        ({"name": "pspnet", "atrous_rates": (6,)}, "pspnet has no atrous_rates"),
         ({"num_classes": 0}, "at least 1 class"),
         ({"atrous_rates": (0,)}, "each 1 or more"),
         ({"dsrl": {"stagee": 1}}, "did you mean stage"),
@@ -138,6 +171,12 @@ def test_the_public_names_are_there():
     assert dualseg.create_model is create_model
     assert "resnet50" in dualseg.list_backbones()
     assert "fcn" in dualseg.list_models()
+
+
+def assert_as_declared(maps, info, images):
+    for found, (channels, stride) in zip(maps, info, strict=True):
+        size = [-(-side // stride) for side in images.shape[-2:]]
+        assert found.shape == (1, channels, *size)
 
 
 def flatten(output):

@@ -1,51 +1,56 @@
 """Every network by name: literal tables, no registration."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from torch import nn
 
-from dualseg.core.errors import InputError, nearest
+from dualseg.core.errors import InputError
+from dualseg.models.backbones.create import create_backbone, list_backbones
 from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.backbones.features import FeatureInfo
-from dualseg.models.backbones.timm_backbone import TimmBackbone, list_backbones
+from dualseg.models.backbones.multi_scale import MultiScaleBackbone
+from dualseg.models.backbones.spatial_path import WithSpatialPath
 from dualseg.models.dsrl.feature_transform import FeatureTransform
 from dualseg.models.dsrl.model import DsrlModel, DsrlOptions
 from dualseg.models.dsrl.sisr_decoder import SISRDecoder
 from dualseg.models.dsrl.sssr_decoder import SSSRDecoder
-from dualseg.models.heads.deeplab_v3 import DeepLabV3Head
-from dualseg.models.heads.deeplab_v3_plus import VARIANTS, DeepLabV3PlusHead
-from dualseg.models.heads.fcn import FCNHead
-from dualseg.models.layers import default_atrous_rates, initialize
-from dualseg.models.segmentation import AuxiliaryHead, Classifier, SegmentationModel
+from dualseg.models.entries import ENTRIES, fill_in_defaults
+from dualseg.models.heads.create import create_auxiliary_heads, create_head
+from dualseg.models.layers import Activation
+from dualseg.models.necks.jpu import JPU
+from dualseg.models.necks.pyramid import SimplePyramid
+from dualseg.models.segmentation import Classifier, Resizer, SegmentationModel
 
-SUMMARIES = {
-    "fcn": "FCN, Long et al. 2015: one 3x3 convolution on the deepest feature",
-    "deeplabv3": "DeepLabV3, Chen et al. 2017: atrous spatial pyramid pooling",
-    "deeplabv3plus": "DeepLabV3+, Chen et al. 2018: ASPP and a decoder with a low-level feature",
-}
-HEAD_VARIANTS: dict[str, tuple[str, ...]] = {"deeplabv3plus": VARIANTS}
+NECKS = ("jpu", "pyramid")
+Auxiliary = bool | Literal["all"]
 
 
 def list_models() -> list[str]:
     """Names that `create_model` takes."""
-    return list(SUMMARIES)
+    return list(ENTRIES)
 
 
 def create_model(
     name: str,
     *,
     num_classes: int,
-    backbone: str = "resnet50",
-    output_stride: int = 16,
+    backbone: str | None = None,
+    output_stride: int | None = None,
     stem: str | None = None,
     first_block: FirstBlock = "contract",
     multi_grid: Sequence[int] | None = None,
+    backbone_options: Mapping[str, Any] | None = None,
     atrous_rates: Sequence[int] | None = None,
     head_variant: str | None = None,
+    head_options: Mapping[str, Any] | None = None,
+    oc: str | None = None,
     neck: str | None = None,
+    align_corners: bool = False,
     pretrained: bool | str = False,
-    auxiliary: bool = False,
+    auxiliary: Auxiliary = False,
+    auxiliary_channels: int | None = None,
+    auxiliary_activation: Activation = "relu",
     dsrl: bool | Mapping[str, Any] = False,
 ) -> SegmentationModel | DsrlModel:
     """Builds a network.
@@ -53,17 +58,29 @@ def create_model(
     Args:
         name: One of `list_models()`.
         num_classes: Classes predicted, the ignored one not counted.
-        backbone: One of `list_backbones()`.
-        output_stride: Input size divided by the deepest feature's size: 8, 16 or 32.
-        stem: ResNets only: "b" (7x7), "c" (three 3x3, narrow), "s" (three 3x3, wide).
+        backbone: One of `list_backbones()`; the paper's where not given.
+        output_stride: Input size divided by the size of the backbone's deepest feature: 8, 16 or
+            32. Where not given: the paper's, and 32 under a JPU.
+        stem: ResNets only: "b" (7x7), "c" (three 3x3, narrow), "d" (c, average-pooled shortcuts),
+            "s" (three 3x3, wide), "e" (s, average-pooled shortcuts).
         first_block: Dilation of a block that lost its stride: "contract" keeps the one before it,
-            "full" takes its stage's.
+            "full" takes its stage's, "group" keeps the one before it in the whole stage.
         multi_grid: Factor on the dilation of each block of a ResNet's last stage.
-        atrous_rates: ASPP branches; 6, 12, 18 at output stride 16 where not given.
+        backbone_options: What only some backbones know; see `create_backbone`.
+        atrous_rates: Of ASPP and the like; 6, 12, 18 at stride 16 where not given.
         head_variant: Where libraries differ; see the head.
-        neck: None so far.
+        head_options: What only some heads know, such as `channels`; see the head.
+        oc: Another spelling of OCNet's `head_variant`.
+        neck: "jpu": joint pyramid upsampling from stride 32 to 8; "pyramid": four strides from the
+            single one of a plain vision transformer.
+        align_corners: Of every bilinear resizing in neck, head and classifier. True only for
+            weights that were trained so.
         pretrained: Backbone weights: False, True (download) or a local file.
-        auxiliary: An FCN head on the last feature but one, for training.
+        auxiliary: True: the training-only classifiers of the paper, or an FCN head on the last
+            feature but one where it has none; "all": both.
+        auxiliary_channels: Width of the FCN heads among them.
+        auxiliary_activation: Of the FCN head on a backbone feature: "relu", "leaky_relu" (weights
+            trained with in-place activated batch norm) or "none".
         dsrl: True, or a mapping of `DsrlOptions`, wraps the network: it answers at twice its input.
 
     Returns:
@@ -72,24 +89,11 @@ def create_model(
     Raises:
         InputError: An unknown name or an impossible combination.
     """
-    if name not in SUMMARIES:
-        raise InputError(f"there is no model {name!r}; {nearest(name, SUMMARIES)}")
-    if num_classes < 1:
-        raise InputError(f"num_classes is {num_classes}; at least 1 class is needed")
-    if output_stride not in (8, 16, 32):
-        raise InputError(f"output_stride {output_stride} is not possible; use 8, 16 or 32")
-    if first_block not in get_args(FirstBlock):
-        raise InputError(f"first_block {first_block!r} is unknown; use contract or full")
-    if neck is not None:
-        raise InputError(f"there is no neck {neck!r}; leave neck out")
-    variants = HEAD_VARIANTS.get(name, ())
-    if head_variant is not None and head_variant not in variants:
-        known = ", ".join(variants) or "none"
-        raise InputError(f"{name} has no head_variant {head_variant!r}; allowed: {known}")
-    if atrous_rates is not None and name == "fcn":
-        raise InputError("fcn has no atrous_rates; leave them out or use deeplabv3")
-
+    backbone, output_stride = fill_in_defaults(name, backbone, output_stride, neck=neck)
+    head_variant = _head_variant(name, head_variant, oc)
+    _check(name, num_classes, output_stride, first_block, neck, atrous_rates)
     options = _dsrl_options(dsrl)
+    backbone_options = _backbone_options(name, backbone, backbone_options)
     architecture = {
         "name": name,
         "backbone": backbone,
@@ -97,59 +101,145 @@ def create_model(
         "stem": stem,
         "first_block": first_block,
         "multi_grid": list(multi_grid) if multi_grid else None,
+        "backbone_options": dict(backbone_options),
         "atrous_rates": list(atrous_rates) if atrous_rates else None,
         "head_variant": head_variant,
+        "head_options": dict(head_options or {}),
         "neck": neck,
+        "align_corners": align_corners,
         "auxiliary": auxiliary,
+        "auxiliary_channels": auxiliary_channels,
+        "auxiliary_activation": auxiliary_activation,
         "dsrl": options.to_dict() if options else False,
         "num_classes": num_classes,
     }
-    body = TimmBackbone(
+    body = create_backbone(
         backbone,
         output_stride=output_stride,
         stem=stem,
         first_block=first_block,
         multi_grid=multi_grid,
+        options=backbone_options,
         pretrained=pretrained,
     )
-    rates = tuple(atrous_rates or default_atrous_rates(output_stride))
-    head = _create_head(name, body.feature_info, rates, head_variant)
-    initialize(head)
-    auxiliary_heads = [_auxiliary_head(body.feature_info, num_classes)] if auxiliary else []
-    if options is None:
-        predictor: nn.Module = Classifier(head.out_channels, num_classes, dropout=head.dropout)
-    else:
+    shared_info = body.feature_info
+    if name == "bisenet":
+        body = WithSpatialPath(body)
+        shared_info = body.feature_info
+    if name == "deeplabv2" and head_variant != "single_scale":
+        body = MultiScaleBackbone(body, align_corners=align_corners)
+    neck_module = _create_neck(neck, body.feature_info, align_corners=align_corners)
+    info = neck_module.feature_info if neck_module else body.feature_info
+    class_scores = num_classes if options is None else None
+    head = create_head(
+        name,
+        info,
+        variant=head_variant,
+        options=head_options or {},
+        atrous_rates=tuple(atrous_rates) if atrous_rates else None,
+        align_corners=align_corners,
+        class_scores=class_scores,
+    )
+    auxiliary_heads = create_auxiliary_heads(
+        name,
+        head,
+        info,
+        index=body.auxiliary_index,
+        which=auxiliary,
+        channels=auxiliary_channels,
+        activation=auxiliary_activation,
+        num_classes=num_classes,
+        class_scores=class_scores,
+        align_corners=align_corners,
+    )
+    predictor: nn.Module
+    if options is not None:
         predictor = SSSRDecoder(
+            head.out_channels, head.out_stride, num_classes, kind=options.sssr, dropout=head.dropout
+        )
+    elif name == "deeplabv2":
+        predictor = Resizer(align_corners=align_corners)
+    else:
+        predictor = Classifier(
             head.out_channels,
-            head.out_stride,
             num_classes,
-            kind=options.sssr,
+            kernel_size=getattr(head, "classifier_size", 1),
             dropout=head.dropout,
+            align_corners=align_corners,
         )
     host = SegmentationModel(
-        body, head, predictor, auxiliary_heads=auxiliary_heads, architecture=architecture
+        body,  # type: ignore[arg-type]
+        head,
+        predictor,
+        neck=neck_module,
+        auxiliary_heads=auxiliary_heads,
+        architecture=architecture,
     )
     if options is None or options.inference_only:
         return host
-    return _wrap(host, body.feature_info, options, num_classes)
+    return _wrap(host, shared_info, options, num_classes)
 
 
-def _create_head(
-    name: str, info: Sequence[FeatureInfo], rates: tuple[int, ...], variant: str | None
-) -> FCNHead | DeepLabV3Head | DeepLabV3PlusHead:
-    if name == "fcn":
-        return FCNHead(info)
-    if name == "deeplabv3":
-        return DeepLabV3Head(info, atrous_rates=rates)
-    return DeepLabV3PlusHead(info, atrous_rates=rates, variant=variant or "separable")  # type: ignore[arg-type]
+def _head_variant(name: str, variant: str | None, oc: str | None) -> str | None:
+    if oc is not None:
+        if name != "ocnet":
+            raise InputError(f"oc is for ocnet; {name} has none, leave it out")
+        if variant not in (None, oc):
+            raise InputError(f"oc {oc!r} and head_variant {variant!r} differ; give one of them")
+        variant = oc
+    known = ENTRIES[name].variants
+    if variant is not None and variant not in known:
+        raise InputError(
+            f"{name} has no head_variant {variant!r}; allowed: {', '.join(known) or 'none'}"
+        )
+    return variant
 
 
-def _auxiliary_head(info: Sequence[FeatureInfo], num_classes: int) -> AuxiliaryHead:
-    if len(info) < 2:
-        raise InputError("an auxiliary head needs a backbone with at least two features")
-    head = FCNHead(info, index=-2)
-    initialize(head)
-    return AuxiliaryHead(head, Classifier(head.out_channels, num_classes, dropout=head.dropout))
+def _check(
+    name: str,
+    num_classes: int,
+    output_stride: int,
+    first_block: str,
+    neck: str | None,
+    atrous_rates: Sequence[int] | None,
+) -> None:
+    if num_classes < 1:
+        raise InputError(f"num_classes is {num_classes}; at least 1 class is needed")
+    if output_stride not in (8, 16, 32):
+        raise InputError(f"output_stride {output_stride} is not possible; use 8, 16 or 32")
+    if first_block not in get_args(FirstBlock):
+        raise InputError(
+            f"first_block {first_block!r} is unknown; use {', '.join(get_args(FirstBlock))}"
+        )
+    if neck is not None and neck not in NECKS:
+        raise InputError(f"there is no neck {neck!r}; allowed: {', '.join(NECKS)}, or leave it out")
+    if neck == "jpu" and output_stride != 32:
+        raise InputError(
+            f"neck jpu brings a backbone of output_stride 32 to stride 8, but output_stride is "
+            f"{output_stride}; use 32"
+        )
+    if neck is not None and name in ("bisenet", "deeplabv2"):
+        raise InputError(f"{name} has paths of its own and takes no neck; leave neck out")
+    if atrous_rates is not None and not ENTRIES[name].has_rates:
+        with_rates = ", ".join(n for n, entry in ENTRIES.items() if entry.has_rates)
+        raise InputError(f"{name} has no atrous_rates; leave them out or use one of {with_rates}")
+
+
+def _backbone_options(
+    name: str, backbone: str, given: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    """The paper's, unless others are given."""
+    if given is None and name == "deeplabv1" and backbone == "vgg16":
+        return {"pools": "large_fov"}
+    return given or {}
+
+
+def _create_neck(
+    neck: str | None, info: Sequence[FeatureInfo], *, align_corners: bool
+) -> JPU | SimplePyramid | None:
+    if neck == "jpu":
+        return JPU(info, align_corners=align_corners)
+    return SimplePyramid(info) if neck == "pyramid" else None
 
 
 def _dsrl_options(dsrl: bool | Mapping[str, Any]) -> DsrlOptions | None:
@@ -177,4 +267,4 @@ def _wrap(
     return DsrlModel(host, sisr_decoder, ftm, options=options, architecture=host.architecture)
 
 
-__all__ = ["HEAD_VARIANTS", "SUMMARIES", "create_model", "list_backbones", "list_models"]
+__all__ = ["ENTRIES", "NECKS", "create_model", "list_backbones", "list_models"]

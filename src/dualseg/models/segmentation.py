@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dualseg.core.facts import ModelFacts
 from dualseg.core.geometry import Size, resize_logits
 from dualseg.core.outputs import SegmentationOutput
+from dualseg.models.backbones.features import FeatureInfo
 from dualseg.models.heads.head import Head
 
 
@@ -100,6 +101,17 @@ class Encoding(NamedTuple):
     auxiliary_features: list[Tensor]
 
 
+def _within(
+    features: Sequence[Tensor], info: Sequence[FeatureInfo], images: Tensor
+) -> list[Tensor]:
+    """Cuts off what reaches beyond an odd-sized image, where a neck enlarged by a whole factor."""
+    height, width = images.shape[-2:]
+    return [
+        maps[..., : -(-height // stride), : -(-width // stride)]
+        for maps, (_, stride) in zip(features, info, strict=True)
+    ]
+
+
 class SegmentationModel(nn.Module):
     """Backbone, optional neck, head and predictor, with optional auxiliary heads.
 
@@ -143,7 +155,9 @@ class SegmentationModel(nn.Module):
     def encode(self, images: Tensor) -> Encoding:
         """Everything but the prediction."""
         backbone_features = self.backbone(images)
-        features = backbone_features if self.neck is None else self.neck(backbone_features)
+        features = backbone_features
+        if self.neck is not None:
+            features = _within(self.neck(features), self.neck.feature_info, images)  # type: ignore[arg-type]
         output = self.head(features)
         return Encoding(backbone_features, output.features, [*features, *output.side_features])
 

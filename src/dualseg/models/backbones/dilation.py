@@ -6,7 +6,10 @@ output stride is rewritten. The same weights give different networks under diffe
 rules have names:
 
 `first_block="contract"`: the convolution that lost its stride keeps the dilation before it
-(torchvision, timm). `first_block="full"`: it gets the dilation of its stage (jfzhang's DeepLab).
+(torchvision, timm, TensorFlow's DeepLab). The new map then holds the old one at every second
+position. `first_block="full"`: it gets the dilation of its stage (jfzhang's ResNet,
+mmsegmentation's MobileNetV2). `first_block="group"`: the whole stage that lost its stride keeps the
+dilation before it (jfzhang's MobileNetV2); only for networks whose stages are timm's `blocks.N`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
 
-FirstBlock = Literal["contract", "full"]
+FirstBlock = Literal["contract", "full", "group"]
 PROBE_SIZE = 128
 
 
@@ -30,21 +33,39 @@ class Probe(NamedTuple):
     stride_in: int
     stride_out: int
 
+    @property
+    def loses_stride(self) -> bool:
+        """Whether it shrinks the map, so that a smaller output stride takes its stride away."""
+        return self.stride_out > self.stride_in
 
-def apply_output_stride(body: nn.Module, output_stride: int, first_block: FirstBlock) -> None:
+
+def apply_output_stride(
+    body: nn.Module, output_stride: int, first_block: FirstBlock, *, probe_size: int = PROBE_SIZE
+) -> None:
     """Rewrites `body` in place so that nothing in it goes beyond `output_stride`.
 
     Args:
         body: A network that maps (B, 3, H, W) to a list of features.
         output_stride: 8, 16 or 32.
         first_block: See above.
+        probe_size: Side of the square image sent through.
 
     Raises:
-        InputError: A layer that shrinks the map cannot be dilated (patch merging, for example).
+        InputError: A layer that shrinks the map cannot be dilated (max pooling, for example), or
+            `first_block` does not suit the network.
     """
-    for probe in probe_strides(body):
-        if probe.stride_out > output_stride:
-            _rewrite(body, probe, output_stride, first_block)
+    probes = probe_strides(body, probe_size)
+    stage_strides = _stage_strides(probes) if first_block == "group" else {}
+    for probe in probes:
+        if probe.stride_out <= output_stride:
+            continue
+        if first_block == "group":
+            reference = stage_strides.get(_stage(probe), probe.stride_out)
+        elif first_block == "contract" and probe.loses_stride:
+            reference = probe.stride_in
+        else:
+            reference = probe.stride_out
+        _rewrite(body, probe, max(1, reference // output_stride))
 
 
 def apply_multi_grid(stage: nn.Module, multi_grid: Sequence[int]) -> None:
@@ -68,7 +89,7 @@ def apply_multi_grid(stage: nn.Module, multi_grid: Sequence[int]) -> None:
 
 
 @torch.no_grad()
-def probe_strides(body: nn.Module) -> list[Probe]:
+def probe_strides(body: nn.Module, size: int = PROBE_SIZE) -> list[Probe]:
     """Every spatial layer in the order it runs, with the true strides around it."""
     probes: list[Probe] = []
     names = {module: name for name, module in body.named_modules()}
@@ -76,38 +97,75 @@ def probe_strides(body: nn.Module) -> list[Probe]:
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         before, after = inputs[0], output
         if before.ndim == 4 and after.ndim == 4 and after.shape[-1] > 1:
-            around = PROBE_SIZE // before.shape[-1], PROBE_SIZE // after.shape[-1]
+            around = size // before.shape[-1], size // after.shape[-1]
             probes.append(Probe(names[module], module, *around))
 
     spatial = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
     hooks = [m.register_forward_hook(record) for m in body.modules() if isinstance(m, spatial)]
     was_training = body.training
     body.eval()
-    body(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE))
+    body(torch.zeros(1, 3, size, size))
     body.train(was_training)
     for hook in hooks:
         hook.remove()
     return probes
 
 
-def _rewrite(body: nn.Module, probe: Probe, output_stride: int, first_block: FirstBlock) -> None:
+def _stage(probe: Probe) -> str | None:
+    """`blocks.3` of `blocks.3.0.conv_dw`."""
+    parts = probe.name.split(".")
+    return f"blocks.{parts[1]}" if parts[0] == "blocks" and parts[1].isdigit() else None
+
+
+def _stage_strides(probes: Sequence[Probe]) -> dict[str | None, int]:
+    """The stride of what enters each stage."""
+    strides: dict[str | None, int] = {}
+    for probe in probes:
+        if _stage(probe) is not None:
+            strides.setdefault(_stage(probe), probe.stride_in)
+    if not strides:
+        raise InputError(
+            "first_block group is for networks whose stages are groups of blocks (mobilenet_v2, "
+            "EfficientNets); use contract or full"
+        )
+    return strides
+
+
+def _rewrite(body: nn.Module, probe: Probe, dilation: int) -> None:
     module = probe.module
-    lost_stride = probe.stride_out > probe.stride_in
-    keeps_previous = lost_stride and first_block == "contract"
-    reference = probe.stride_in if keeps_previous else probe.stride_out
-    dilation = max(1, reference // output_stride)
+    if probe.loses_stride and _in_attention(body, probe.name):
+        raise InputError(
+            f"layer {probe.name} shrinks what an attention looks at, not the map, and cannot be "
+            "dilated; use output_stride 32"
+        )
     if isinstance(module, nn.Conv2d):
+        if probe.stride_in == 1:
+            raise InputError(
+                f"layer {probe.name} cuts the image into patches of {probe.stride_out}, which no "
+                f"dilation replaces; use output_stride {probe.stride_out}"
+            )
+        even = module.kernel_size[0] % 2 == 0
+        if probe.loses_stride and even:
+            body.set_submodule(probe.name, _trailing(module, probe.name, dilation))
+            return
         module.stride = (1, 1)
         if max(module.kernel_size) > 1:
             _dilate(module, dilation)
-    elif isinstance(module, nn.AvgPool2d) and lost_stride:
-        # The average-pooled shortcut of a ResNet-D keeps its 2x2 window and the map's size.
+    elif isinstance(module, nn.AvgPool2d) and probe.loses_stride:
+        # The average-pooled shortcut of a ResNet-D keeps its 2x2 window and the map's size, as in
+        # timm; mmsegmentation and gluon-cv drop the pooling where the stride is gone.
         body.set_submodule(probe.name, AvgPool2dSame(2, stride=1, count_include_pad=False))
-    elif lost_stride:
+    elif probe.loses_stride:
         kind = type(module).__name__
         raise InputError(
             f"layer {probe.name} ({kind}) cannot be dilated; use a larger output_stride"
         )
+
+
+def _in_attention(body: nn.Module, name: str) -> bool:
+    parts = name.split(".")
+    parents = [body.get_submodule(".".join(parts[:depth])) for depth in range(1, len(parts))]
+    return any("Att" in type(parent).__name__ for parent in parents)
 
 
 def _dilate(convolution: nn.Conv2d, dilation: int) -> None:
@@ -115,3 +173,37 @@ def _dilate(convolution: nn.Conv2d, dilation: int) -> None:
     convolution.dilation = (dilation, dilation)
     if convolution.padding != (0, 0):  # timm's Conv2dSame pads by itself, from its dilation
         convolution.padding = (dilation * (kernel[0] - 1) // 2, dilation * (kernel[1] - 1) // 2)
+
+
+def _trailing(convolution: nn.Conv2d, name: str, dilation: int) -> "TrailingConv2d":
+    if convolution.padding != (0, 0):
+        kernel = "x".join(str(side) for side in convolution.kernel_size)
+        raise InputError(
+            f"layer {name} has an even kernel ({kernel}) with padding, which has no middle to be "
+            "dilated around; use a larger output_stride"
+        )
+    dilated = TrailingConv2d(
+        convolution.in_channels,
+        convolution.out_channels,
+        convolution.kernel_size,  # type: ignore[arg-type]
+        dilation=dilation,
+        groups=convolution.groups,
+        bias=convolution.bias is not None,
+    )
+    dilated.weight, dilated.bias = convolution.weight, convolution.bias
+    return dilated
+
+
+class TrailingConv2d(nn.Conv2d):
+    """A dilated convolution with an even kernel: all padding stands behind the map.
+
+    Made from a patch-merging convolution (ConvNeXt's 2x2 with stride 2). Its window starts at its
+    own position, as the merged patch did, so every second position holds the merged value.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        bottom, right = (
+            dilation * (kernel - 1)
+            for dilation, kernel in zip(self.dilation, self.kernel_size, strict=True)
+        )
+        return super().forward(nn.functional.pad(input, (0, right, 0, bottom)))

@@ -24,6 +24,12 @@ def index_of_stride(feature_info: Sequence[FeatureInfo], stride: int, *, wanted_
         strides = ", ".join(str(info.stride) for info in feature_info)
         raise InputError(
             f"{wanted_by} needs a feature at stride {stride}; this backbone gives strides "
-            f"{strides}. Choose another backbone or head"
+            f"{strides}. Choose another backbone or head{_pyramid_hint(feature_info)}"
         )
     return found[-1]
+
+
+def _pyramid_hint(feature_info: Sequence[FeatureInfo]) -> str:
+    if all(info.stride == 16 for info in feature_info):
+        return ", or neck: pyramid, which makes strides 4, 8, 16 and 32 of this one"
+    return ""

@@ -3,40 +3,69 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import timm
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError, nearest
+from dualseg.models.backbones.any_size import (
+    MISFITS,
+    dynamic_size_options,
+    find_multiple,
+    measure,
+    padded_features,
+    probe_size,
+)
 from dualseg.models.backbones.dilation import (
     FirstBlock,
     apply_multi_grid,
     apply_output_stride,
-    probe_strides,
 )
 from dualseg.models.backbones.features import FeatureInfo
+from dualseg.models.backbones.mobilenet_v2 import (
+    leave_stem_unpadded,
+    move_padding_before_expansion,
+)
+from dualseg.models.backbones.resnet import (
+    RESNETS,
+    STEMS,
+    StrideOn,
+    round_pooling_up,
+    stride_on_first_1x1,
+)
+from dualseg.models.backbones.weights import (
+    first_line,
+    hub_weights,
+    load_published,
+    no_weights,
+    read_weights,
+)
 
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 ALIASES = {"mobilenet_v2": "mobilenetv2_100"}
-DEEP_STEM_WIDTH = {"c": 32, "s": 64}
 
 
 class TimmBackbone(nn.Module):
     """Features of a timm network, fine to coarse, with declared channels and strides.
 
+    Transformers take images of any size too: the image is padded with zeros to what the network
+    needs and the features are cropped. A plain ViT gives its last three blocks' maps, all at the
+    stride of its patches, before the final norm.
+
     Args:
         name: `resnet18`...`resnet152`, `mobilenet_v2`, or any timm model with features.
         output_stride: Input size divided by the deepest feature's size: 8, 16 or 32.
-        stem: ResNets only. "b": 7x7; "c": three 3x3 of width 32, 32, 64; "s": 64, 64, 128.
+        stem: ResNets only: "b", "c", "d", "s" or "e"; see `resnet.py`.
         first_block: Dilation of the block that lost its stride; see `dilation.py`.
         multi_grid: ResNets only. Factor on the dilation of each block of the last stage.
+        ceil_pool: ResNets only. The stem's max pooling rounds sizes up (CCNet, OCNet, DeepLab v2).
+        stride_on: ResNets with bottlenecks only. "1x1" is the Caffe style of DeepLab v2.
+        pad_before_expand: MobileNetV2 only; see `mobilenet_v2.py`.
+        pad_stem: MobileNetV2 only; False as in VainF's port, see `mobilenet_v2.py`.
         pretrained: False, True (timm's default weights, needs a download) or a local file.
 
-    Shape: (B, 3, H, W) -> list of (B, C_i, ceil(H / s_i), ceil(W / s_i)), as `feature_info` says.
+    Shape: (B, 3, H, W) -> list of (B, C_i, ceil(H / s_i), ceil(W / s_i)), as `feature_info` says;
+        with `ceil_pool` up to one row and column more, with `pad_stem=False` up to one less.
 
     Raises:
         InputError: Unknown name, an impossible combination, or weights that cannot be had.
@@ -52,144 +81,127 @@ class TimmBackbone(nn.Module):
         stem: str | None = None,
         first_block: FirstBlock = "contract",
         multi_grid: Sequence[int] | None = None,
+        ceil_pool: bool = False,
+        stride_on: StrideOn = "3x3",
+        pad_before_expand: bool = False,
+        pad_stem: bool = True,
         pretrained: bool | str = False,
     ):
         super().__init__()
         body = _build(name, stem, download=pretrained is True)
-        _check_convolutional(body, name)
-        apply_output_stride(body, output_stride, first_block)
-        if multi_grid is not None:
-            if not hasattr(body, "layer4"):
-                raise InputError(f"multi_grid is for ResNets; {name} has no last stage of blocks")
-            apply_multi_grid(body.layer4, multi_grid)  # type: ignore[arg-type]
-        if isinstance(pretrained, str):
-            _load_file(body, Path(pretrained))
-        self.body = body
-        self.feature_info = _measure(body)
-        if self.feature_info[-1].stride != output_stride:
+        _check_resnet(body, name, multi_grid=multi_grid, ceil_pool=ceil_pool, stride_on=stride_on)
+        _check_mobilenet(name, pad_before_expand=pad_before_expand, pad_stem=pad_stem)
+        if stride_on == "1x1":
+            stride_on_first_1x1(body, name)
+        self.multiple, info = find_multiple(body, name, _own_size(body))
+        if info[-1].stride > output_stride:
+            info = _dilate(body, name, output_stride, first_block, self.multiple)
+        if info[-1].stride != output_stride:
             raise InputError(
                 f"{name} cannot run at output_stride {output_stride}; "
-                f"its deepest feature has stride {self.feature_info[-1].stride}"
+                f"its deepest feature has stride {info[-1].stride}, use that"
             )
+        self.feature_info = info
+        self.auxiliary_index = -min(2, len(self.feature_info))
+        if multi_grid is not None:
+            apply_multi_grid(body.layer4, multi_grid)  # type: ignore[arg-type]
+        # The rest shifts borders or sizes by one, so it follows everything that measures sizes.
+        if ceil_pool:
+            round_pooling_up(body)
+        if pad_before_expand:
+            move_padding_before_expansion(body)
+        if not pad_stem:
+            leave_stem_unpadded(body)
+        if isinstance(pretrained, str):
+            load_published(body, read_weights(Path(pretrained)), source=pretrained)
+        self.body = body
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return list(self.body(images))
-
-
-def list_backbones() -> list[str]:
-    """Our own names first, then every timm model that gives features."""
-    ours = [*RESNETS, *ALIASES]
-    return ours + [n for n in timm.list_models() if n not in ours and n not in ALIASES.values()]
+        return padded_features(self.body, images, self.multiple)
 
 
 def _build(name: str, stem: str | None, *, download: bool) -> nn.Module:
-    timm_name = ALIASES.get(name, name)
-    # timm starts the last batch norm of each block at zero; most filters then get no gradient.
-    extra: dict[str, Any] = {"zero_init_last": False} if name in RESNETS else {}
-    if stem is not None and name not in RESNETS:
-        raise InputError(f"stem is for {', '.join(RESNETS)}; {name} has its own, leave it out")
-    if stem in DEEP_STEM_WIDTH:
-        if download:
-            timm_name = f"{name}{stem}"  # their weights stand under a name of their own
-        else:
-            extra |= {"stem_type": "deep", "stem_width": DEEP_STEM_WIDTH[stem]}
+    timm_name, extra = _timm_name(name, stem, download=download)
     if not timm.is_model(timm_name):
-        if download and stem in DEEP_STEM_WIDTH:
-            raise InputError(
-                f"nobody publishes {name} weights with stem {stem}; use pretrained: false"
-            )
-        raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
+        raise InputError(
+            f"there is no backbone {name!r}; {nearest(name, [*ALIASES, *timm.list_models()])}"
+        )
+    if name in RESNETS:
+        # timm starts the last batch norm of each block at zero; most filters then get no gradient.
+        extra |= {"zero_init_last": False}
+    extra |= dynamic_size_options(timm_name)
+    if download:
+        local = hub_weights(timm_name)
+        if local is not None:
+            extra |= {"pretrained_cfg_overlay": {"file": local}}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # timm announces its own renames
             return timm.create_model(timm_name, features_only=True, pretrained=download, **extra)
-    except (RuntimeError, OSError, ValueError, AttributeError, KeyError) as error:
+    except Exception as error:  # of timm, the hub's client, or the network below it
         if download:
-            raise InputError(
-                f"the pretrained weights of {name} cannot be had ({_first_line(error)}). Without a "
-                "network give model.pretrained the path of a timm .safetensors file, or false to "
-                "start from scratch"
-            ) from error
-        raise InputError(f"timm model {name} gives no features ({_first_line(error)})") from error
+            raise InputError(no_weights(name, first_line(error))) from error
+        raise InputError(f"timm model {name} gives no features ({first_line(error)})") from error
 
 
-def _check_convolutional(body: nn.Module, name: str) -> None:
+def _timm_name(name: str, stem: str | None, *, download: bool) -> tuple[str, dict[str, Any]]:
+    """timm's name for it, and the arguments that make its stem."""
+    if stem is None:
+        return ALIASES.get(name, name), {}
+    if name not in RESNETS:
+        raise InputError(f"stem is for {', '.join(RESNETS)}; {name} has its own, leave it out")
+    if stem not in STEMS:
+        raise InputError(f"there is no stem {stem!r}; {nearest(stem, STEMS)}")
+    published = name if stem == "b" else f"{name}{stem}"  # their weights have names of their own
+    if not download:
+        return name, dict(STEMS[stem])
+    if not timm.is_model(published):
+        raise InputError(f"nobody publishes {name} weights with stem {stem}; use pretrained: false")
+    return published, {}
+
+
+def _check_resnet(
+    body: nn.Module,
+    name: str,
+    *,
+    multi_grid: Sequence[int] | None,
+    ceil_pool: bool,
+    stride_on: StrideOn,
+) -> None:
+    if stride_on not in get_args(StrideOn):
+        raise InputError(f"stride_on {stride_on!r} is unknown; use 3x3 or 1x1")
+    asked = {
+        "multi_grid": multi_grid is not None,
+        "ceil_pool": ceil_pool,
+        "stride_on": stride_on != "3x3",
+    }
+    for option, is_asked in asked.items():
+        if is_asked and not hasattr(body, "layer4"):
+            raise InputError(f"{option} is for ResNets; {name} is none, leave it out")
+
+
+def _check_mobilenet(name: str, *, pad_before_expand: bool, pad_stem: bool) -> None:
+    asked = {"pad_before_expand": pad_before_expand, "pad_stem": not pad_stem}
+    for option, is_asked in asked.items():
+        if is_asked and not ALIASES.get(name, name).startswith("mobilenetv2_"):
+            raise InputError(f"{option} is for mobilenet_v2; leave it out with {name}")
+
+
+def _own_size(body: nn.Module) -> int:
+    """Side of the images it was trained on."""
+    return max(body.default_cfg["input_size"][-2:])  # type: ignore[index,union-attr]
+
+
+def _dilate(
+    body: nn.Module, name: str, output_stride: int, first_block: FirstBlock, multiple: int
+) -> tuple[FeatureInfo, ...]:
+    """Brings `body` to `output_stride` and measures what it gives then."""
     try:
-        features = body(torch.zeros(1, 3, 64, 96))
-    except (AssertionError, RuntimeError, ValueError) as error:
+        apply_output_stride(body, output_stride, first_block, probe_size=probe_size(multiple))
+        return measure(body, multiple)
+    except InputError:
+        raise
+    except MISFITS as error:
         raise InputError(
-            f"{name} does not take images of any size ({_first_line(error)}); use a "
-            "convolutional backbone"
+            f"{name} cannot run at output_stride {output_stride} ({first_line(error)})"
         ) from error
-    if any(f.ndim != 4 or f.shape[-1] * 2 != f.shape[-2] * 3 for f in features):
-        raise InputError(
-            f"{name} gives features that are no (B, C, H, W) maps; use a convolutional backbone"
-        )
-
-
-@torch.no_grad()
-def _measure(body: nn.Module) -> tuple[FeatureInfo, ...]:
-    was_training = body.training
-    body.eval()
-    features = body(torch.zeros(1, 3, 128, 128))
-    body.train(was_training)
-    return tuple(FeatureInfo(f.shape[1], 128 // f.shape[-1]) for f in features)
-
-
-def _load_file(body: nn.Module, path: Path) -> None:
-    """Loads a timm (or torchvision ResNet) state dict; only a classifier may be left over."""
-    weights = read_weights(path)
-    wanted = body.state_dict()
-    counters = {key for key in wanted if key.endswith("num_batches_tracked")}
-    missing = sorted(set(wanted) - set(weights) - counters)
-    unexpected = sorted(
-        k
-        for k in set(weights) - set(wanted)
-        if not k.startswith(("fc.", "classifier.", "head.", "conv_head.", "bn2."))
-    )
-    wrong = sorted(k for k in set(weights) & set(wanted) if weights[k].shape != wanted[k].shape)
-    if missing or unexpected or wrong:
-        problems = [
-            f"{len(keys)} {kind}: {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}"
-            for kind, keys in (
-                ("missing", missing),
-                ("unexpected", unexpected),
-                ("of another shape", wrong),
-            )
-            if keys
-        ]
-        raise InputError(f"{path} does not fit this backbone:", problems)
-    body.load_state_dict({k: v for k, v in weights.items() if k in wanted}, strict=False)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a .safetensors file, or of a .pth that holds nothing but tensors.
-
-    Raises:
-        InputError: The file is missing, of another kind, or holds more than tensors.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no weights file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix in (".pth", ".pt", ".bin"):
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-            if isinstance(weights, dict) and all(isinstance(v, Tensor) for v in weights.values()):
-                return weights
-            raise InputError(
-                f"{path} is no plain state dict; save the tensors alone, as .safetensors"
-            )
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
-        raise InputError(f"{path} is no readable weights file ({_first_line(error)})") from error
-    except Exception as error:  # torch's weights_only reader raises pickle's own error class
-        raise InputError(f"{path} holds more than tensors and is refused") from error
-    raise InputError(f"{path}: allowed are .safetensors, .pth, .pt and .bin")
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
-
-
-__all__ = ["TimmBackbone", "list_backbones", "probe_strides", "read_weights"]

@@ -1,0 +1,190 @@
+"""Every backbone by name: our own first, then any timm network that gives features."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import timm
+from torch import nn
+
+from dualseg.core.errors import InputError, nearest
+from dualseg.models.backbones.backbone import Backbone
+from dualseg.models.backbones.dilation import FirstBlock
+from dualseg.models.backbones.mobilenet_v3 import MobileNetV3Large
+from dualseg.models.backbones.resnet import RESNETS, STEMS
+from dualseg.models.backbones.timm_backbone import ALIASES, TimmBackbone
+
+ALL_STRIDES = (8, 16, 32)
+BOOLEAN_OPTIONS = {"ceil_pool", "pad_before_expand", "pad_stem"}
+
+
+class Family(NamedTuple):
+    """Backbones that share what can be asked of them.
+
+    Attributes:
+        names: For `create_backbone`.
+        output_strides: That they can run at.
+        stems: Allowed `stem`s; empty where there is one form.
+        options: Keys that `options` may hold.
+        source: Paper, and whose network it is.
+    """
+
+    names: tuple[str, ...]
+    output_strides: tuple[int, ...]
+    stems: tuple[str, ...]
+    options: tuple[str, ...]
+    source: str
+
+
+FAMILIES: dict[str, Family] = {
+    "ResNet": Family(
+        RESNETS,
+        ALL_STRIDES,
+        tuple(STEMS),
+        ("ceil_pool", "stride_on", "norm_eps"),
+        "He et al. 2015, arXiv:1512.03385; timm",
+    ),
+    "MobileNetV2": Family(
+        ("mobilenet_v2",),
+        ALL_STRIDES,
+        (),
+        ("pad_before_expand", "pad_stem", "norm_eps"),
+        "Sandler et al. 2018, arXiv:1801.04381; timm",
+    ),
+    "MobileNetV3": Family(
+        ("mobilenet_v3_large",),
+        (16, 32),
+        (),
+        ("norm_eps",),
+        "Howard et al. 2019, arXiv:1905.02244; torchvision",
+    ),
+    # As released with DeepLab v3+: 256 low-level channels at stride 4 (before the third block's
+    # stride), ReLU after both norms of an exit separable convolution, norm_eps 0.001. jfzhang's
+    # port has 128 (behind the first block), no ReLU after the depthwise norm, norm_eps 0.00001.
+    "Xception": Family(
+        ("xception65",),
+        ALL_STRIDES,
+        (),
+        ("norm_eps",),
+        "Chen et al. 2018, arXiv:1802.02611, aligned; timm, after TensorFlow's DeepLab",
+    ),
+}
+OTHERS = Family(
+    ("any timm model with features",),
+    ALL_STRIDES,
+    (),
+    ("ceil_pool", "stride_on", "norm_eps"),
+    "https://github.com/huggingface/pytorch-image-models",
+)
+
+
+def list_backbones() -> list[str]:
+    """Our own names first, then every timm model; those without features are refused when built."""
+    ours = [name for family in FAMILIES.values() for name in family.names]
+    return ours + [n for n in timm.list_models() if n not in ours and n not in ALIASES.values()]
+
+
+def summary_of_backbones() -> list[dict[str, str]]:
+    """A row for each family, and one for the rest."""
+    return [
+        {
+            "family": name,
+            "names": ", ".join(family.names),
+            "output_strides": ", ".join(map(str, family.output_strides)),
+            "stems": ", ".join(family.stems),
+            "options": ", ".join(family.options),
+            "source": family.source,
+        }
+        for name, family in {**FAMILIES, "timm": OTHERS}.items()
+    ]
+
+
+def create_backbone(
+    name: str,
+    *,
+    output_stride: int,
+    stem: str | None = None,
+    first_block: FirstBlock = "contract",
+    multi_grid: Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None,
+    pretrained: bool | str = False,
+) -> Backbone:
+    """Builds a backbone.
+
+    Args:
+        name: One of `list_backbones()`.
+        output_stride: Input size divided by the deepest feature's size.
+        stem: ResNets only; see `resnet.py`.
+        first_block: Dilation of a block that lost its stride; see `dilation.py`.
+        multi_grid: ResNets only. Factor on the dilation of each block of the last stage.
+        options: What only some backbones know, by the names in `FAMILIES`. `norm_eps`: epsilon of
+            every batch norm. The others are arguments of `TimmBackbone`.
+        pretrained: False, True (download) or the path of a local file.
+
+    Raises:
+        InputError: An unknown name or option, or something the backbone cannot do.
+    """
+    if _family(name) is OTHERS and not timm.is_model(name):
+        raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
+    options = _checked_options(name, options or {})
+    norm_eps = options.pop("norm_eps", None)
+    if name == "mobilenet_v3_large":
+        _refuse_dilation_rules(name, stem, first_block, multi_grid)
+        backbone: Backbone = MobileNetV3Large(output_stride=output_stride, pretrained=pretrained)
+    else:
+        backbone = TimmBackbone(
+            name,
+            output_stride=output_stride,
+            stem=stem,
+            first_block=first_block,
+            multi_grid=multi_grid,
+            pretrained=pretrained,
+            **options,
+        )
+    if norm_eps is not None:
+        set_norm_eps(backbone, norm_eps)  # type: ignore[arg-type]
+    return backbone
+
+
+def set_norm_eps(backbone: nn.Module, eps: float) -> None:
+    """Gives every batch norm this epsilon: ports of TensorFlow networks have 0.001.
+
+    Raises:
+        InputError: eps is not positive, or there is no batch norm.
+    """
+    if isinstance(eps, bool) or not isinstance(eps, int | float) or not eps > 0:
+        raise InputError(f"norm_eps {eps!r} must be a positive number, such as 0.001")
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        raise InputError("norm_eps is for batch norm, and this backbone has none; leave it out")
+    for norm in norms:
+        norm.eps = float(eps)
+
+
+def _family(name: str) -> Family:
+    return next((family for family in FAMILIES.values() if name in family.names), OTHERS)
+
+
+def _checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    allowed = _family(name).options
+    for option in options:
+        if option not in allowed:
+            raise InputError(
+                f"{name} has no backbone option {option!r}; {nearest(option, allowed)}"
+            )
+    for option in BOOLEAN_OPTIONS & options.keys():
+        if not isinstance(options[option], bool):
+            raise InputError(f"{option} {options[option]!r} must be true or false")
+    return dict(options)
+
+
+def _refuse_dilation_rules(
+    name: str, stem: str | None, first_block: FirstBlock, multi_grid: Sequence[int] | None
+) -> None:
+    asked = {
+        "stem": stem is not None,
+        "first_block": first_block != "contract",
+        "multi_grid": multi_grid is not None,
+    }
+    for option, is_asked in asked.items():
+        if is_asked:
+            raise InputError(f"{name} has one form; leave {option} out")

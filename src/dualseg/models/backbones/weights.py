@@ -1,0 +1,135 @@
+"""Published backbone weights: from a local file, or from the hub if it answers."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dualseg.core.errors import InputError
+
+HUB_ANSWER_SECONDS = 5.0
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a .safetensors file, or of a .pth that holds nothing but tensors.
+
+    Raises:
+        InputError: The file is missing, of another kind, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no weights file {path}")
+    if path.suffix not in (".safetensors", ".pth", ".pt", ".bin"):
+        raise InputError(f"{path}: allowed are .safetensors, .pth, .pt and .bin")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
+        raise InputError(f"{path} is no readable weights file ({first_line(error)})") from error
+    except Exception as error:  # torch's weights_only reader raises pickle's own error class
+        raise InputError(f"{path} holds more than tensors and is refused") from error
+    if isinstance(weights, dict) and all(isinstance(v, Tensor) for v in weights.values()):
+        return dict(weights)
+    raise InputError(f"{path} is no plain state dict; save the tensors alone, as .safetensors")
+
+
+def load_published(body: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
+    """Loads a timm (or torchvision ResNet) state dict; only a classifier may be left over.
+
+    timm's feature extractors rename what they wrap (`stages.0` becomes `stages_0`, or everything
+    moves below `model`); names as published and names as wrapped are both taken.
+
+    Args:
+        body: What the weights are for.
+        weights: Tensors by name.
+        source: The file, for messages.
+
+    Raises:
+        InputError: Tensors are missing, of another shape, or belong to another network.
+    """
+    wanted = body.state_dict()
+    names = {key: _published_name(key, weights) for key in wanted}
+    found = {key: weights[name] for key, name in names.items() if name is not None}
+    counters = {key for key in wanted if key.endswith("num_batches_tracked")}
+    missing = sorted(set(wanted) - set(found) - counters)
+    used = {name for name in names.values() if name is not None}
+    parts = {name.partition(".")[0] for name in used}
+    # What stands beside the network's own parts is a classifier; what stands within one is not.
+    unexpected = sorted(k for k in set(weights) - used if k.partition(".")[0] in parts)
+    wrong = sorted(key for key in found if found[key].shape != wanted[key].shape)
+    if missing or unexpected or wrong:
+        problems = [
+            f"{len(keys)} {kind}: {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}"
+            for kind, keys in (
+                ("missing", missing),
+                ("unexpected", unexpected),
+                ("of another shape", wrong),
+            )
+            if keys
+        ]
+        raise InputError(f"{source} does not fit this backbone:", problems)
+    body.load_state_dict(found, strict=False)
+
+
+def hub_weights(timm_name: str) -> str | None:
+    """The local copy of timm's default weights, or None where they must and can be downloaded.
+
+    Raises:
+        InputError: timm has no weights of this name, or the hub does not answer.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(timm_name)
+    if config is None or not config.has_weights:
+        raise InputError(f"nobody publishes weights of {timm_name}; use pretrained: false")
+    if not config.hf_hub_id or config.custom_load:
+        return None
+    cached = try_to_load_from_cache(config.hf_hub_id, "model.safetensors")
+    if isinstance(cached, str):
+        return cached
+    if not _answers(constants.ENDPOINT):
+        raise InputError(no_weights(timm_name, f"{constants.ENDPOINT} does not answer"))
+    return None
+
+
+def no_weights(name: str, reason: str) -> str:
+    """What to do where a download failed."""
+    return (
+        f"the pretrained weights of {name} cannot be had ({reason}). Without a network give "
+        "model.pretrained the path of a .safetensors file, or false to start from scratch"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Enough of another library's message to go on with."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def _published_name(key: str, published: Collection[str]) -> str | None:
+    """The name under which a tensor of a wrapped network was published."""
+    top, _, rest = key.partition(".")
+    first, last = top.replace("_", ".", 1), ".".join(top.rsplit("_", 1))
+    candidates = (key, f"{first}.{rest}", f"{last}.{rest}", rest)
+    return next((name for name in candidates if name in published), None)
+
+
+def _answers(address: str) -> bool:
+    """Whether anything answers there; the hub's own client would retry for most of a minute."""
+    request = urllib.request.Request(address, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=HUB_ANSWER_SECONDS):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except urllib.error.URLError as error:
+        # A certificate that only the hub's client trusts is an answer too.
+        return "CERTIFICATE" in str(error.reason).upper()
+    except OSError:
+        return False

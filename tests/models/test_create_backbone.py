@@ -1,0 +1,106 @@
+import pytest
+import torch
+from torch import nn
+
+from dualseg.core.errors import InputError
+from dualseg.models.backbones.create import (
+    FAMILIES,
+    create_backbone,
+    list_backbones,
+    summary_of_backbones,
+)
+
+EVERY = [
+    (name, output_stride)
+    for family in FAMILIES.values()
+    for name in family.names
+    for output_stride in family.output_strides
+]
+
+
+def on_meta(name, **options):
+    with torch.device("meta"):
+        return create_backbone(name, **options)
+
+
+@pytest.mark.parametrize(("name", "output_stride"), EVERY)
+def test_every_backbone_runs_at_every_stride_it_lists(name, output_stride):
+    backbone = on_meta(name, output_stride=output_stride).eval()
+    features = backbone(torch.zeros(1, 3, 65, 97, device="meta"))
+    assert backbone.feature_info[-1].stride == output_stride
+    assert isinstance(features, list)
+    for feature, (channels, stride) in zip(features, backbone.feature_info, strict=True):
+        assert feature.shape == (1, channels, -(-65 // stride), -(-97 // stride))
+    strides = [info.stride for info in backbone.feature_info]
+    assert strides == sorted(strides)
+    assert strides[backbone.auxiliary_index] <= output_stride
+
+
+def test_our_names_come_first():
+    names = list_backbones()
+    assert names[:2] == ["resnet18", "resnet34"]
+    assert len(names) == len(set(names))
+    assert {"mobilenet_v2", "mobilenet_v3_large", "xception65", "convnext_tiny"} <= set(names)
+
+
+def test_the_summary_has_a_row_for_each_family_and_one_for_timm():
+    rows = summary_of_backbones()
+    assert [row["family"] for row in rows] == [*FAMILIES, "timm"]
+    assert rows[0]["names"].startswith("resnet18, resnet34")
+    assert (rows[0]["output_strides"], rows[0]["stems"]) == ("8, 16, 32", "b, c, d, s, e")
+    assert all(row["source"] for row in rows)
+
+
+def test_options_reach_the_network():
+    backbone = on_meta(
+        "resnet50",
+        output_stride=8,
+        options={"ceil_pool": True, "stride_on": "1x1", "norm_eps": 1e-3},
+    )
+    assert backbone.body.maxpool.ceil_mode
+    assert backbone.body.layer2[0].conv1.stride == (2, 2)
+    norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {norm.eps for norm in norms} == {1e-3}
+
+
+def test_padding_options_reach_mobilenet_v2():
+    backbone = on_meta(
+        "mobilenet_v2", output_stride=16, options={"pad_before_expand": True, "pad_stem": False}
+    )
+    assert backbone.body.blocks[2][1].conv_pw.padding == (1, 1)
+    assert backbone.body.conv_stem.padding == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet50", {"cell_pool": True}, "has no backbone option 'cell_pool'; did you mean ceil_"),
+        ("mobilenet_v3_large", {"ceil_pool": True}, "'ceil_pool'; allowed: norm_eps"),
+        ("resnet50", {"pad_stem": False}, "'pad_stem'; allowed: ceil_pool, norm_eps, stride_on"),
+        ("resnet50", {"ceil_pool": "yes"}, "ceil_pool 'yes' must be true or false"),
+        ("resnet50", {"norm_eps": 0}, "norm_eps 0 must be a positive number"),
+        ("resnet50", {"norm_eps": True}, "norm_eps True must be a positive number"),
+        ("vgg11", {"norm_eps": 1e-3}, "this backbone has none; leave it out"),
+    ],
+)
+def test_options_that_do_not_apply_are_refused(name, options, message):
+    with pytest.raises(InputError, match=message):
+        on_meta(name, output_stride=32, options=options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("stem", "b"), ("first_block", "full"), ("multi_grid", (1, 2, 4))]
+)
+def test_dilation_rules_are_refused_where_there_is_one_form(option, value):
+    with pytest.raises(InputError, match=f"mobilenet_v3_large has one form; leave {option} out"):
+        create_backbone("mobilenet_v3_large", output_stride=16, **{option: value})
+
+
+def test_an_unknown_name_lists_the_nearest_of_all_names():
+    with pytest.raises(InputError, match="did you mean mobilenet_v3_large"):
+        create_backbone("mobilenet_v3_larg", output_stride=16)
+
+
+def test_a_tagged_timm_name_is_taken():
+    backbone = on_meta("resnet18.a1_in1k", output_stride=16)
+    assert backbone.feature_info[-1] == (512, 16)

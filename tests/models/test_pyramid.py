@@ -1,0 +1,71 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dualseg.core.errors import InputError
+from dualseg.models.backbones.features import FeatureInfo
+from dualseg.models.necks.pyramid import SimplePyramid
+
+VIT = [FeatureInfo(32, 16)] * 3
+
+
+def test_one_stride_becomes_four():
+    neck = SimplePyramid(VIT, channels=24)
+    assert [tuple(info) for info in neck.feature_info] == [(24, 4), (24, 8), (24, 16), (24, 32)]
+    maps = neck([torch.randn(2, 32, 5, 7)] * 3)
+    assert [tuple(m.shape) for m in maps] == [
+        (2, 24, 20, 28),
+        (2, 24, 10, 14),
+        (2, 24, 5, 7),
+        (2, 24, 3, 4),
+    ]
+
+
+def test_the_deepest_feature_at_stride_16_is_read():
+    neck = SimplePyramid([FeatureInfo(8, 8), FeatureInfo(32, 16), FeatureInfo(64, 32)])
+    feature = torch.randn(1, 32, 4, 4)
+    maps = neck([torch.zeros(1, 8, 8, 8), feature, torch.zeros(1, 64, 2, 2)])
+    torch.testing.assert_close(maps[2], neck.smooth[2](feature))
+
+
+def test_the_stride_8_map_is_a_transposed_convolution_normalised_by_position():
+    neck = SimplePyramid(VIT, channels=24)
+    feature = torch.randn(1, 32, 3, 3)
+    up = neck.resize[1]
+    expected = torch.zeros(1, 16, 6, 6)
+    for row in range(2):
+        for column in range(2):
+            kernel = up.weight[:, :, row, column]
+            expected[..., row::2, column::2] = torch.einsum("bchw,cd->bdhw", feature, kernel)
+    expected = expected + up.bias[:, None, None]
+    for layer in (0, 2):
+        expected = F.conv2d(expected, neck.smooth[1][layer].weight, padding=layer // 2)
+        centred = expected - expected.mean(dim=1, keepdim=True)
+        expected = centred / (expected.var(dim=1, correction=0, keepdim=True) + 1e-6).sqrt()
+    torch.testing.assert_close(neck([feature] * 3)[1], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_one_image_with_one_position_can_be_trained_on():
+    neck = SimplePyramid(VIT, channels=24).train()
+    maps = neck([torch.randn(1, 32, 1, 1)] * 3)
+    sum((m * torch.randn_like(m)).sum() for m in maps).backward()
+    for name, parameter in neck.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    neck = SimplePyramid(VIT, channels=24).train()
+    feature = torch.randn(3, 32, 4, 4)
+    for alone, together in zip(neck([feature[:1]] * 3), neck([feature] * 3), strict=True):
+        torch.testing.assert_close(alone, together[:1])
+
+
+def test_stride_16_is_needed():
+    with pytest.raises(InputError, match="neck pyramid needs a feature at stride 16"):
+        SimplePyramid([FeatureInfo(64, 4), FeatureInfo(128, 32)])
+
+
+def test_it_holds_no_batch_norm():
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in SimplePyramid(VIT).modules())
