@@ -1,7 +1,7 @@
 """Exact softmax attention without the matrix of all pairs.
 
-Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1; in blocks with a recomputed backward as
-Dao et al. 2022, arXiv:2205.14135, here in blocks of queries only.
+Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1; weights computed again in the backward
+pass as Dao et al. 2022, arXiv:2205.14135, section 3.1, here in blocks of queries only.
 """
 
 from collections.abc import Iterator
@@ -10,92 +10,118 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.amp import custom_bwd, custom_fwd
 from torch.autograd.function import once_differentiable
+
+from dualseg.core.geometry import Size
 
 BLOCK = 2**22  # pairs whose weights are held at once: 16 MiB in fp32, whatever the image
 LANES = 8  # the fused kernels take channels in multiples of this
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
-    """softmax(scale * query @ key^T) @ value, over the keys.
+    """softmax(scale * query @ key^T) @ value, the softmax over the keys.
 
     On a CPU in blocks of queries, elsewhere by torch's fused kernels; neither forms all N x M
     weights, forwards or backwards. torch's fused CPU kernel wants queries as wide as the values and
-    gains nothing from bf16 (see benchmarks/attention_memory.py), so it serves only `torch.export`
-    and `torch.compile` there, which cannot read a loop over blocks.
+    gains nothing from bf16 (benchmarks/attention_memory.py), so on a CPU it serves only
+    `torch.export` and `torch.compile`, which cannot read a loop over blocks.
 
     Args:
         query: (B, N, D)
         key: (B, M, D)
         value: (B, M, C), of the query's dtype.
-        scale: Factor on every inner product: 1 for DANet, D^-0.5 for OCNet.
+        scale: Factor on every inner product: 1 in DANet, D^-0.5 in OCNet.
 
     Returns:
-        (B, N, C) of the value's dtype; the inner products and the softmax are in fp32.
+        (B, N, C) of the value's dtype. Inner products and softmax are in fp32.
     """
-    query = query * scale
-    with torch.autocast(query.device.type, enabled=False):
-        if query.is_cpu and not torch.compiler.is_compiling():
-            return _Blockwise.apply(query, key, value)  # type: ignore[no-any-return]
-        return _fused(query, key, value)
+    if query.is_cpu and not torch.compiler.is_compiling():
+        return _Blockwise.apply(query, key, value, scale)  # type: ignore[no-any-return]
+    return _fused(query, key, value, scale)
+
+
+def positions(maps: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h * w, C), row by row; a view."""
+    return maps.flatten(2).mT
+
+
+def as_maps(vectors: Tensor, size: Size) -> Tensor:
+    """(B, h * w, C) -> (B, C, h, w), back again; a view."""
+    return vectors.mT.unflatten(2, size)
 
 
 class _Blockwise(torch.autograd.Function):
-    """Some queries at a time against all keys; the backward pass computes the weights again."""
+    """Some queries at a time against all keys."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]
+    @custom_fwd(device_type="cpu")
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:  # type: ignore[override]
         attended = value.new_empty(*query.shape[:2], value.shape[2])
-        for images, rows in _blocks(query, key):
-            weights = _weights(query[images, rows], key[images])
-            attended[images, rows] = weights.to(value.dtype) @ value[images]
+        with torch.autocast("cpu", enabled=False):
+            for images, rows in _blocks(query, key):
+                weights = _weights(query[images, rows], key[images], scale)
+                attended[images, rows] = weights.to(value.dtype) @ value[images]
         ctx.save_for_backward(query, key, value, attended)
+        ctx.scale = scale
         return attended
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
-        query, key, value, attended = ctx.saved_tensors
-        dtype = value.dtype
-        grad_query = torch.empty_like(query)
-        grad_key = torch.zeros_like(key, dtype=torch.float32)
-        grad_value = torch.zeros_like(value, dtype=torch.float32)
-        mean = (upstream.float() * attended.float()).sum(dim=2, keepdim=True)  # of the row's grads
-        for images, rows in _blocks(query, key):
-            weights = _weights(query[images, rows], key[images])
-            grad = upstream[images, rows]
-            grad_value[images] += weights.to(dtype).mT @ grad
-            grad_scores = (grad @ value[images].mT).float().sub_(mean[images, rows]).mul_(weights)
-            grad_scores = grad_scores.to(dtype)
-            grad_query[images, rows] = grad_scores @ key[images]
-            grad_key[images] += grad_scores.mT @ query[images, rows]
-        return grad_query, grad_key.to(dtype), grad_value.to(dtype)
+    @custom_bwd(device_type="cpu")
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+        with torch.autocast("cpu", enabled=False):
+            return *_gradients(*ctx.saved_tensors, upstream, ctx.scale), None
 
 
-def _weights(query: Tensor, key: Tensor) -> Tensor:
-    return torch.softmax(query.float() @ key.float().mT, dim=2)  # (images, rows, M)
+def _gradients(
+    query: Tensor, key: Tensor, value: Tensor, attended: Tensor, upstream: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of query, key and value. With weights P and dP = upstream @ value^T, the scores' gradient is
+    P (dP - <P, dP>), row by row, and <P, dP> = <attended, upstream>."""
+    dtype = value.dtype
+    grad_query = torch.empty_like(query)
+    grad_key, grad_value = torch.zeros_like(_wide(key)), torch.zeros_like(_wide(value))
+    shift = (_wide(attended) * _wide(upstream)).sum(dim=2, keepdim=True)  # (B, N, 1)
+    for images, rows in _blocks(query, key):
+        weights = _weights(query[images, rows], key[images], scale)
+        grad = upstream[images, rows]
+        grad_value[images] += weights.to(dtype).mT @ grad
+        grad_scores = _wide(grad @ value[images].mT).sub_(shift[images, rows]).mul_(weights)
+        grad_scores = grad_scores.mul_(scale).to(dtype)
+        grad_query[images, rows] = grad_scores @ key[images]
+        grad_key[images] += grad_scores.mT @ query[images, rows]
+    return grad_query, grad_key.to(dtype), grad_value.to(dtype)
+
+
+def _weights(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """(images, rows, M), in fp32 at least: a score of 30 is off by 0.06 in bf16."""
+    return torch.softmax((_wide(query) * scale) @ _wide(key).mT, dim=2)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _blocks(query: Tensor, key: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Whole images while they fit, else rows of one image."""
+    """Several whole images, or one image's rows in several blocks."""
     batch, positions = query.shape[:2]
-    rows = max(1, min(positions, BLOCK // key.shape[1]))
     images = max(1, BLOCK // (positions * key.shape[1]))
+    rows = max(1, BLOCK // key.shape[1])
     for image in range(0, batch, images):
         for row in range(0, positions, rows):
             yield slice(image, image + images), slice(row, row + rows)
 
 
-def _fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Widened with zeros, which change no inner product, to what the kernels take."""
+def _fused(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Widened by zeros, which change no inner product, to what the kernels take."""
     channels = value.shape[2]
-    wanted = max(query.shape[2], channels) if query.is_cpu else LANES
-    query, key, value = (_widen(t, wanted).unsqueeze(1) for t in (query, key, value))
-    attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+    multiple = max(query.shape[2], channels) if query.is_cpu else LANES
+    query, key, value = (_widen(t, multiple).unsqueeze(1) for t in (query, key, value))
+    attended = F.scaled_dot_product_attention(query, key, value, scale=scale)
     return attended[:, 0, :, :channels]
 
 
 def _widen(vectors: Tensor, multiple: int) -> Tensor:
-    """To the next multiple of that many channels."""
-    missing = -vectors.shape[2] % multiple
-    return F.pad(vectors, (0, missing)) if missing else vectors
+    """To the next multiple of so many channels."""
+    return F.pad(vectors, (0, -vectors.shape[2] % multiple))

@@ -112,6 +112,28 @@ def pooled_conv_bn_relu(
     )
 
 
+class SqueezeExcite(nn.Module):
+    """A gate of 0 to 1 for each channel, made from the map's mean.
+
+    Args:
+        channels: Of the map.
+        reduction: Channels divided by the width between the two layers.
+
+    Shape: (B, C, h, w) -> (B, C, h, w)
+
+    Source: Hu et al. 2018, arXiv:1709.01507, section 3.
+    """
+
+    def __init__(self, channels: int, reduction: int):
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, max(1, channels // reduction), 1)
+        self.excite = nn.Conv2d(max(1, channels // reduction), channels, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        gate = self.excite(torch.relu(self.squeeze(maps.mean(dim=(2, 3), keepdim=True))))
+        return maps * torch.sigmoid(gate)
+
+
 class ImagePooling(nn.Module):
     """Global average, 1x1 convolution, batch norm, ReLU, spread over the map again.
 

@@ -9,6 +9,7 @@ from torch import nn
 from dualseg.core.errors import InputError, nearest
 from dualseg.models.backbones.backbone import Backbone
 from dualseg.models.backbones.dilation import FirstBlock
+from dualseg.models.backbones.drn import PLANS, DRN
 from dualseg.models.backbones.mobilenet_v3 import MobileNetV3Large
 from dualseg.models.backbones.resnet import RESNETS, STEMS
 from dualseg.models.backbones.timm_backbone import ALIASES, TimmBackbone
@@ -66,6 +67,20 @@ FAMILIES: dict[str, Family] = {
         (),
         ("norm_eps",),
         "Chen et al. 2018, arXiv:1802.02611, aligned; timm, after TensorFlow's DeepLab",
+    ),
+    "DRN": Family(
+        ("drn_a_50", *PLANS),
+        (8,),
+        (),
+        ("norm_eps",),
+        "Yu et al. 2017, arXiv:1705.09914; A is a ResNet-50",
+    ),
+    "VGG": Family(
+        ("vgg16",),
+        ALL_STRIDES,
+        (),
+        ("pools",),
+        "Simonyan and Zisserman 2015, arXiv:1409.1556; large_fov: arXiv:1412.7062",
     ),
 }
 OTHERS = Family(
@@ -127,11 +142,8 @@ def create_backbone(
         raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
     options = _checked_options(name, options or {})
     norm_eps = options.pop("norm_eps", None)
-    if name == "mobilenet_v3_large":
-        _refuse_dilation_rules(name, stem, first_block, multi_grid)
-        backbone: Backbone = MobileNetV3Large(output_stride=output_stride, pretrained=pretrained)
-    else:
-        backbone = TimmBackbone(
+    if _family(name) in (FAMILIES["ResNet"], FAMILIES["MobileNetV2"], FAMILIES["Xception"], OTHERS):
+        backbone: Backbone = TimmBackbone(
             name,
             output_stride=output_stride,
             stem=stem,
@@ -140,6 +152,9 @@ def create_backbone(
             pretrained=pretrained,
             **options,
         )
+    else:
+        _refuse_dilation_rules(name, stem, first_block, multi_grid)
+        backbone = _create_own(name, output_stride, options, pretrained)
     if norm_eps is not None:
         set_norm_eps(backbone, norm_eps)  # type: ignore[arg-type]
     return backbone

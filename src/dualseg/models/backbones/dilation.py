@@ -10,6 +10,7 @@ rules have names:
 position. `first_block="full"`: it gets the dilation of its stage (jfzhang's ResNet,
 mmsegmentation's MobileNetV2). `first_block="group"`: the whole stage that lost its stride keeps the
 dilation before it (jfzhang's MobileNetV2); only for networks whose stages are timm's `blocks.N`.
+`first_block="undilated"`: it gets dilation 1 (DRN-A).
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
 
-FirstBlock = Literal["contract", "full", "group"]
+FirstBlock = Literal["contract", "full", "group", "undilated"]
 PROBE_SIZE = 128
 
 
@@ -63,6 +64,8 @@ def apply_output_stride(
             reference = stage_strides.get(_stage(probe), probe.stride_out)
         elif first_block == "contract" and probe.loses_stride:
             reference = probe.stride_in
+        elif first_block == "undilated" and probe.loses_stride:
+            reference = output_stride
         else:
             reference = probe.stride_out
         _rewrite(body, probe, max(1, reference // output_stride))

@@ -35,8 +35,8 @@ from dualseg.models.backbones.resnet import (
     stride_on_first_1x1,
 )
 from dualseg.models.backbones.weights import (
+    download_weights,
     first_line,
-    hub_weights,
     load_published,
     no_weights,
     read_weights,
@@ -88,7 +88,7 @@ class TimmBackbone(nn.Module):
         pretrained: bool | str = False,
     ):
         super().__init__()
-        body = _build(name, stem, download=pretrained is True)
+        body = _build(name, stem, published=pretrained is True)
         _check_resnet(body, name, multi_grid=multi_grid, ceil_pool=ceil_pool, stride_on=stride_on)
         _check_mobilenet(name, pad_before_expand=pad_before_expand, pad_stem=pad_stem)
         if stride_on == "1x1":
@@ -120,8 +120,8 @@ class TimmBackbone(nn.Module):
         return padded_features(self.body, images, self.multiple)
 
 
-def _build(name: str, stem: str | None, *, download: bool) -> nn.Module:
-    timm_name, extra = _timm_name(name, stem, download=download)
+def _build(name: str, stem: str | None, *, published: bool) -> nn.Module:
+    timm_name, extra = _timm_name(name, stem, published=published)
     if not timm.is_model(timm_name):
         raise InputError(
             f"there is no backbone {name!r}; {nearest(name, [*ALIASES, *timm.list_models()])}"
@@ -130,21 +130,21 @@ def _build(name: str, stem: str | None, *, download: bool) -> nn.Module:
         # timm starts the last batch norm of each block at zero; most filters then get no gradient.
         extra |= {"zero_init_last": False}
     extra |= dynamic_size_options(timm_name)
-    if download:
-        local = hub_weights(timm_name)
-        if local is not None:
-            extra |= {"pretrained_cfg_overlay": {"file": local}}
+    if published:
+        path = download_weights(timm_name)
+        if path is not None:
+            extra |= {"pretrained_cfg_overlay": {"file": path}}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # timm announces its own renames
-            return timm.create_model(timm_name, features_only=True, pretrained=download, **extra)
+            return timm.create_model(timm_name, features_only=True, pretrained=published, **extra)
     except Exception as error:  # of timm, the hub's client, or the network below it
-        if download:
+        if published:
             raise InputError(no_weights(name, first_line(error))) from error
         raise InputError(f"timm model {name} gives no features ({first_line(error)})") from error
 
 
-def _timm_name(name: str, stem: str | None, *, download: bool) -> tuple[str, dict[str, Any]]:
+def _timm_name(name: str, stem: str | None, *, published: bool) -> tuple[str, dict[str, Any]]:
     """timm's name for it, and the arguments that make its stem."""
     if stem is None:
         return ALIASES.get(name, name), {}
@@ -152,12 +152,12 @@ def _timm_name(name: str, stem: str | None, *, download: bool) -> tuple[str, dic
         raise InputError(f"stem is for {', '.join(RESNETS)}; {name} has its own, leave it out")
     if stem not in STEMS:
         raise InputError(f"there is no stem {stem!r}; {nearest(stem, STEMS)}")
-    published = name if stem == "b" else f"{name}{stem}"  # their weights have names of their own
-    if not download:
+    if not published:
         return name, dict(STEMS[stem])
-    if not timm.is_model(published):
+    timm_name = name if stem == "b" else f"{name}{stem}"  # their weights have names of their own
+    if not timm.is_model(timm_name):
         raise InputError(f"nobody publishes {name} weights with stem {stem}; use pretrained: false")
-    return published, {}
+    return timm_name, {}
 
 
 def _check_resnet(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dualseg.core.errors import InputError
 
 HUB_ANSWER_SECONDS = 5.0
+HUB_FILE = "model.safetensors"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -77,25 +78,34 @@ def load_published(body: nn.Module, weights: Mapping[str, Tensor], *, source: st
     body.load_state_dict(found, strict=False)
 
 
-def hub_weights(timm_name: str) -> str | None:
-    """The local copy of timm's default weights, or None where they must and can be downloaded.
+def download_weights(timm_name: str) -> str | None:
+    """The file of timm's default weights, from the hub or from the cache of an earlier download.
+
+    Returns:
+        Its path, or None where the weights are no .safetensors file on the hub.
 
     Raises:
         InputError: timm has no weights of this name, or the hub does not answer.
     """
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError
 
     config = timm.get_pretrained_cfg(timm_name)
     if config is None or not config.has_weights:
         raise InputError(f"nobody publishes weights of {timm_name}; use pretrained: false")
     if not config.hf_hub_id or config.custom_load:
         return None
-    cached = try_to_load_from_cache(config.hf_hub_id, "model.safetensors")
+    cached = try_to_load_from_cache(config.hf_hub_id, HUB_FILE)
     if isinstance(cached, str):
         return cached
     if not _answers(constants.ENDPOINT):
         raise InputError(no_weights(timm_name, f"{constants.ENDPOINT} does not answer"))
-    return None
+    try:
+        return hf_hub_download(config.hf_hub_id, HUB_FILE)
+    except EntryNotFoundError:
+        return None
+    except Exception as error:  # of the hub's client, or the network below it
+        raise InputError(no_weights(timm_name, first_line(error))) from error
 
 
 def no_weights(name: str, reason: str) -> str:

@@ -16,9 +16,7 @@ from dualseg.core.geometry import Size, resize_logits
 from dualseg.models.dsrl.upsampling import crop_to, deconv_bn_relu, double_size, icnr_
 from dualseg.models.segmentation import Prediction
 
-SssrKind = Literal[
-    "deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v"
-]
+SssrKind = Literal["deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v"]
 
 FINEST_STRIDE = 4  # learned upsampling starts here; coarser maps are first enlarged bilinearly
 CORRECTION_STD = 0.01  # of the classifier on the narrow features: the coarse logits lead at first
