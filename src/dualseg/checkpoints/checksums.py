@@ -45,14 +45,15 @@ def _compare(path: Path, entry: Mapping[str, Any]) -> str | None:
         size = path.stat().st_size
         if size != entry.get("bytes"):
             return f"{path.name} has {size:,} bytes, {entry.get('bytes'):,} were written"
-        if _sha256(path) != entry.get("sha256"):
+        if sha256_of(path) != entry.get("sha256"):
             return f"{path.name} has changed since it was written (SHA-256 differs)"
     except (OSError, TypeError, ValueError) as error:
         return f"{path.name} cannot be read: {getattr(error, 'strerror', None) or error}"
     return None
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):

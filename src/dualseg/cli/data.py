@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
+from dualseg.cli.data_download import download
 from dualseg.cli.data_look import show, stats
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
@@ -73,6 +74,7 @@ def check(source: DataSource, json: Json = False) -> None:
 
 app.command(epilog="Example: dualseg data stats my-folder --out data.html")(stats)
 app.command(epilog="Example: dualseg data show my-folder --out crops.png")(show)
+app.command(epilog="Example: dualseg data download voc --out voc")(download)
 
 
 @app.command(epilog="Example: dualseg data make streets --out streets")

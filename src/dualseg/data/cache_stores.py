@@ -45,10 +45,10 @@ class RamStore:
 class DiskStore:
     """Memory-mapped `.npy` files: only the rows of a crop are read, not the whole image.
 
-    A file is named by a hash of everything its content depends on: path, size and time of change of
-    the source, and for labels what their values mean. So a changed source is another file, many
-    processes can fill one folder, a kill leaves no half file, and the folder may be deleted at any
-    time.
+    A file is named by a hash of everything its content depends on: the sample's name, path, size
+    and time of change of the source, and for labels what their values mean. So a changed source is
+    another file, many processes can fill one folder, a kill leaves no half file, and the folder may
+    be deleted at any time.
 
     Args:
         dataset: Whose samples are kept; each must lie in a file.
@@ -96,7 +96,13 @@ class DiskStore:
             status = source.stat()
         except OSError as error:
             raise InputError(f"cannot read {source}: {error.strerror}") from None
-        facts = f"{self._meaning[kind]} {source.absolute()} {status.st_size} {status.st_mtime_ns}"
-        text = facts.encode("utf-8", "surrogateescape")
+        facts = (
+            self._meaning[kind],
+            self.dataset.name(index),  # one file may hold the labels of many images
+            source.absolute(),
+            status.st_size,
+            status.st_mtime_ns,
+        )
+        text = " ".join(map(str, facts)).encode("utf-8", "surrogateescape")
         key = hashlib.blake2b(text, digest_size=16).hexdigest()
         return self.folder / key[:2] / f"{key[2:]}.npy"

@@ -1,4 +1,4 @@
-"""What the official data sets have in common: a place to look for, and one message if it is bare."""
+"""Official data sets: places to look in, and one message where something is missing."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dualseg.core.errors import InputError
 
 HEADER_BYTES = 128
-MAX_BYTES = 1 << 28  # of one file, unpacked; SBD's are below a megabyte
+MAX_BYTES = 1 << 26  # of one file, unpacked; SBD's are about one megabyte
 MATRIX, COMPRESSED = 14, 15
 STRUCT_CLASS = 2
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
@@ -67,14 +67,15 @@ def _elements(data: memoryview) -> Iterator[_Element]:
     at = 0
     while at + 8 <= len(data):
         kind, size = struct.unpack_from("<II", data, at)
-        start = at + 8
         if kind >> 16:  # four bytes or less stand in the tag itself
-            kind, size, start = kind & 0xFFFF, kind >> 16, at + 4
+            kind, size, start, following = kind & 0xFFFF, kind >> 16, at + 4, at + 8
+        else:
+            start = at + 8
+            following = start + size + (0 if kind == COMPRESSED else -size % 8)
         if start + size > len(data):
             raise ValueError(f"{size} bytes announced, {len(data) - start} left")
         yield _Element(kind, data[start : start + size])
-        end = start + size
-        at = end if kind == COMPRESSED else at + 8 if start == at + 4 else end + -end % 8
+        at = following
 
 
 def _unpacked(element: _Element) -> _Element:
