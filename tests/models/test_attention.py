@@ -1,5 +1,6 @@
 import pytest
 import torch
+from largest_tensor import LargestTensor
 from torch import nn
 
 from dualseg.models import attention
@@ -91,17 +92,8 @@ def test_autocast_does_not_round_fp32_inputs():
 def test_no_tensor_of_all_pairs_is_made(monkeypatch):
     monkeypatch.setattr(attention, "BLOCK", 2**12)
 
-    class Largest(torch.utils._python_dispatch.TorchDispatchMode):
-        numel = 0
-
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            result = function(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor):
-                self.numel = max(self.numel, result.numel())
-            return result
-
     inputs = random_inputs(batch=1, queries=1024, keys=1024, width=4, channels=4)
-    with Largest() as largest:
+    with LargestTensor() as largest:
         attend(*inputs, scale=1.0).sum().backward()
     assert largest.numel == 2**12  # of 2^20 pairs
 

@@ -125,12 +125,12 @@ def test_a_dead_network_is_told_at_once(monkeypatch):
         TimmBackbone("resnet18", pretrained=True)
 
 
-@pytest.mark.usefixtures("empty_cache")
+@pytest.mark.usefixtures("no_download", "empty_cache")
 def test_a_download_that_fails_says_what_to_do(monkeypatch):
     def fail(*_args, **_options):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(timm, "create_model", fail)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     monkeypatch.setattr(weights, "_answers", lambda _: True)
     with pytest.raises(
         InputError, match=r"no route to host(?s:.)*path of a \.safetensors file, or false"

@@ -1,8 +1,12 @@
+import huggingface_hub
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from dualseg.core.errors import InputError
+from dualseg.models.backbones import drn
 from dualseg.models.backbones.create import (
     FAMILIES,
     create_backbone,
@@ -40,7 +44,7 @@ def test_our_names_come_first():
     names = list_backbones()
     assert names[:2] == ["resnet18", "resnet34"]
     assert len(names) == len(set(names))
-    assert {"mobilenet_v2", "mobilenet_v3_large", "xception65", "convnext_tiny"} <= set(names)
+    assert {"mobilenet_v3_large", "xception65", "drn_d_54", "vgg16", "convnext_tiny"} <= set(names)
 
 
 def test_the_summary_has_a_row_for_each_family_and_one_for_timm():
@@ -81,6 +85,10 @@ def test_padding_options_reach_mobilenet_v2():
         ("resnet50", {"norm_eps": 0}, "norm_eps 0 must be a positive number"),
         ("resnet50", {"norm_eps": True}, "norm_eps True must be a positive number"),
         ("vgg11", {"norm_eps": 1e-3}, "this backbone has none; leave it out"),
+        ("vgg16", {"norm_eps": 1e-3}, "vgg16 has no backbone option 'norm_eps'; allowed: pools"),
+        ("drn_d_22", {"ceil_pool": True}, "'ceil_pool'; allowed: norm_eps"),
+        ("densenet121", {"squeeze_excite": 0.5}, "squeeze_excite 0.5 must be a whole number"),
+        ("dense30k48", {"compresion": True}, "did you mean compression"),
     ],
 )
 def test_options_that_do_not_apply_are_refused(name, options, message):
@@ -104,3 +112,65 @@ def test_an_unknown_name_lists_the_nearest_of_all_names():
 def test_a_tagged_timm_name_is_taken():
     backbone = on_meta("resnet18.a1_in1k", output_stride=16)
     assert backbone.feature_info[-1] == (512, 16)
+
+
+def test_options_reach_the_densenets():
+    backbone = on_meta(
+        "dense30k48",
+        output_stride=16,
+        options={"stem": "deep", "compression": False, "squeeze_excite": 4},
+    )
+    assert backbone.feature_info[0] == (128, 2)
+    # 128 + 6 * 48 = 416 channels, kept by the transition, and 8 * 48 more.
+    assert [info.channels for info in backbone.feature_info[1:3]] == [416, 800]
+
+
+def test_pools_reach_vgg():
+    backbone = on_meta("vgg16", output_stride=8, options={"pools": "large_fov"})
+    assert isinstance(backbone.pools[-1][-1], nn.AvgPool2d)
+
+
+def test_drn_a_dilates_no_first_block():
+    body = on_meta("drn_a_50", output_stride=8).body
+    assert [block.conv2.dilation[0] for block in body.layer3] == [1, 2, 2, 2, 2, 2]
+    assert [block.conv2.dilation[0] for block in body.layer4] == [1, 4, 4]
+    with pytest.raises(InputError, match="drn_a_50 cannot run at output_stride 16; use 8"):
+        on_meta("drn_a_50", output_stride=16)
+
+
+def test_timms_download_fills_our_own_networks(monkeypatch, tmp_path):
+    published = timm.create_model("densenet121", num_classes=3)
+    for parameter in published.parameters():
+        nn.init.normal_(parameter)
+    save_file(published.state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr(
+        huggingface_hub, "try_to_load_from_cache", lambda *_: str(tmp_path / "model.safetensors")
+    )
+    backbone = create_backbone("densenet121", output_stride=16, pretrained=True)
+    values = {tuple(v.flatten()[:4].tolist()) for v in published.state_dict().values()}
+    for key, parameter in backbone.named_parameters():
+        assert tuple(parameter.flatten()[:4].tolist()) in values, key
+
+
+def test_a_drn_takes_its_authors_file(tmp_path):
+    first = drn.DRN("drn_d_22")
+    authors = {**first.state_dict(), "fc.weight": torch.zeros(10, 512, 1, 1)}
+    save_file(authors, tmp_path / "w.safetensors")
+    second = create_backbone(
+        "drn_d_22", output_stride=8, pretrained=str(tmp_path / "w.safetensors")
+    )
+    for key, value in second.state_dict().items():
+        assert torch.equal(value, first.state_dict()[key]), key
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("drn_d_22", "are on no hub; take its authors' file .https://github.com/fyu/drn"),
+        ("densenet264", "nobody publishes weights of densenet264; use pretrained: false"),
+        ("dense30k48", "nobody publishes weights of dense30k48; use pretrained: false"),
+    ],
+)
+def test_downloads_that_do_not_exist_are_refused(name, message):
+    with pytest.raises(InputError, match=message):
+        create_backbone(name, output_stride=8, pretrained=True)

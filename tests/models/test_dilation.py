@@ -34,6 +34,12 @@ def test_full_gives_the_first_block_its_stages_dilation():
     assert dilations(body.layer4) == [4] * 3
 
 
+def test_undilated_starts_each_stage_at_one():
+    body = on_meta("resnet50", output_stride=8, first_block="undilated").body
+    assert dilations(body.layer3) == [1, 2, 2, 2, 2, 2]
+    assert dilations(body.layer4) == [1, 4, 4]
+
+
 @pytest.mark.parametrize(
     ("first_block", "output_stride", "expected"),
     [

@@ -13,8 +13,6 @@ from torch import Tensor
 from torch.amp import custom_bwd, custom_fwd
 from torch.autograd.function import once_differentiable
 
-from dualseg.core.geometry import Size
-
 BLOCK = 2**22  # pairs whose weights are held at once: 16 MiB in fp32, whatever the image
 LANES = 8  # the fused kernels take channels in multiples of this
 
@@ -41,14 +39,20 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor
     return _fused(query, key, value, scale)
 
 
+def without_autocast(maps: Tensor) -> torch.autocast:
+    """For sums and differences that bf16 would spoil; also where no autocast is known (meta)."""
+    device = maps.device.type
+    return torch.autocast("cpu" if device == "meta" else device, enabled=False)
+
+
 def positions(maps: Tensor) -> Tensor:
     """(B, C, h, w) -> (B, h * w, C), row by row; a view."""
     return maps.flatten(2).mT
 
 
-def as_maps(vectors: Tensor, size: Size) -> Tensor:
-    """(B, h * w, C) -> (B, C, h, w), back again; a view."""
-    return vectors.mT.unflatten(2, size)
+def as_maps(vectors: Tensor, like: Tensor) -> Tensor:
+    """(B, h * w, C) -> (B, C, h, w), back again, at the size of `like`; a view."""
+    return vectors.mT.unflatten(2, like.shape[-2:])
 
 
 class _Blockwise(torch.autograd.Function):
@@ -70,8 +74,10 @@ class _Blockwise(torch.autograd.Function):
     @once_differentiable
     @custom_bwd(device_type="cpu")
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+        query, key, value, attended = ctx.saved_tensors
         with torch.autocast("cpu", enabled=False):
-            return *_gradients(*ctx.saved_tensors, upstream, ctx.scale), None
+            grads = _gradients(query, key, value, attended, upstream, ctx.scale)
+        return *grads, None
 
 
 def _gradients(

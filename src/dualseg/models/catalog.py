@@ -231,6 +231,8 @@ def _backbone_options(
     """The paper's, unless others are given."""
     if given is None and name == "deeplabv1" and backbone == "vgg16":
         return {"pools": "large_fov"}
+    if given is None and name == "densenet_fusion" and not backbone.startswith("densenet"):
+        return {"stem": "deep", "compression": False, "latter_pooling": False}
     return given or {}
 
 

@@ -41,6 +41,12 @@ ENTRIES: dict[str, Entry] = {
         variants=("standard", "smp"),
         options=("channels", "pool_sizes"),
     ),
+    "deeplabv1": Entry(
+        "DeepLab v1 LargeFOV, Chen et al. 2015: VGG-16 with a widely dilated fc6",
+        "arXiv:1412.7062",
+        backbone="vgg16",
+        output_stride=8,
+    ),
     "deeplabv2": Entry(
         "DeepLab v2, Chen et al. 2017: sum of four dilated classifiers, maximum over three scales",
         "arXiv:1606.00915",
@@ -63,6 +69,12 @@ ENTRIES: dict[str, Entry] = {
         options=("channels", "low_level_channels", "dropout"),
         has_rates=True,
     ),
+    "danet": Entry(
+        "DANet, Fu et al. 2019: position and channel attention, three classifiers",
+        "arXiv:1809.02983",
+        output_stride=8,
+        options=("channels",),
+    ),
     "bisenet": Entry(
         "BiSeNet v1, Yu et al. 2018: a spatial and a context path, fused",
         "arXiv:1808.00897",
@@ -78,10 +90,36 @@ ENTRIES: dict[str, Entry] = {
             "dropout",
         ),
     ),
+    "ocnet": Entry(
+        "OCNet, Yuan et al. 2018: object context by self-attention (base, pyramid, asp)",
+        "arXiv:1809.00916",
+        output_stride=8,
+        variants=("base", "pyramid", "asp"),
+        options=("channels", "activation"),
+    ),
+    "ccnet": Entry(
+        "CCNet, Huang et al. 2019: recurrent criss-cross attention",
+        "arXiv:1811.11721",
+        output_stride=8,
+        options=("channels", "recurrence", "activation"),
+    ),
+    "encnet": Entry(
+        "EncNet, Zhang et al. 2018: channels gated by an encoding of the whole image",
+        "arXiv:1803.08904",
+        output_stride=8,
+        options=("channels", "num_codewords"),
+    ),
     "lraspp": Entry(
         "LR-ASPP, Howard et al. 2019: a gated deep feature beside a fine one, for small devices",
         "arXiv:1905.02244",
         backbone="mobilenet_v3_large",
+        options=("channels",),
+    ),
+    "densenet_fusion": Entry(
+        "DenseNet-DeepLab with multi-level fusion (dense in dense), Zhuo 2017, tensorpack examples",
+        "dongzhuoyao/tensorpack",
+        backbone="dense30k48",
+        variants=("newdid6", "newdid6_senet", "newdid4", "newdid4_1", "plain"),
         options=("channels",),
     ),
 }

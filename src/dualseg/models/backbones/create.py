@@ -1,21 +1,27 @@
 """Every backbone by name: our own first, then any timm network that gives features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import timm
-from torch import nn
+from torch import Tensor, nn
 
 from dualseg.core.errors import InputError, nearest
+from dualseg.models.backbones import densenet, drn, vgg
 from dualseg.models.backbones.backbone import Backbone
+from dualseg.models.backbones.densenet import DenseNet, densenet_plan
 from dualseg.models.backbones.dilation import FirstBlock
-from dualseg.models.backbones.drn import PLANS, DRN
+from dualseg.models.backbones.drn import DRN
 from dualseg.models.backbones.mobilenet_v3 import MobileNetV3Large
 from dualseg.models.backbones.resnet import RESNETS, STEMS
 from dualseg.models.backbones.timm_backbone import ALIASES, TimmBackbone
+from dualseg.models.backbones.vgg import VGG16
+from dualseg.models.backbones.weights import download_weights, load_published, read_weights
 
 ALL_STRIDES = (8, 16, 32)
-BOOLEAN_OPTIONS = {"ceil_pool", "pad_before_expand", "pad_stem"}
+BOOLEAN_OPTIONS = {"ceil_pool", "pad_before_expand", "pad_stem", "compression", "latter_pooling"}
+NUMBER_OPTIONS = {"squeeze_excite", "transition_squeeze_excite"}
 
 
 class Family(NamedTuple):
@@ -69,11 +75,25 @@ FAMILIES: dict[str, Family] = {
         "Chen et al. 2018, arXiv:1802.02611, aligned; timm, after TensorFlow's DeepLab",
     ),
     "DRN": Family(
-        ("drn_a_50", *PLANS),
+        ("drn_a_50", *drn.PLANS),
         (8,),
         (),
         ("norm_eps",),
         "Yu et al. 2017, arXiv:1705.09914; A is a ResNet-50",
+    ),
+    "DenseNet": Family(
+        (*densenet.NAMES, "dense30k48"),
+        ALL_STRIDES,
+        (),
+        (
+            "stem",
+            "compression",
+            "latter_pooling",
+            "squeeze_excite",
+            "transition_squeeze_excite",
+            "norm_eps",
+        ),
+        "Huang et al. 2017, arXiv:1608.06993; denseNkG: N layers, growth G, tensorpack examples",
     ),
     "VGG": Family(
         ("vgg16",),
@@ -132,7 +152,7 @@ def create_backbone(
         first_block: Dilation of a block that lost its stride; see `dilation.py`.
         multi_grid: ResNets only. Factor on the dilation of each block of the last stage.
         options: What only some backbones know, by the names in `FAMILIES`. `norm_eps`: epsilon of
-            every batch norm. The others are arguments of `TimmBackbone`.
+            every batch norm. The others are arguments of the backbone's class.
         pretrained: False, True (download) or the path of a local file.
 
     Raises:
@@ -142,8 +162,11 @@ def create_backbone(
         raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
     options = _checked_options(name, options or {})
     norm_eps = options.pop("norm_eps", None)
-    if _family(name) in (FAMILIES["ResNet"], FAMILIES["MobileNetV2"], FAMILIES["Xception"], OTHERS):
-        backbone: Backbone = TimmBackbone(
+    if _is_our_own(name):
+        _refuse_dilation_rules(name, stem, first_block, multi_grid)
+        backbone = _create_own(name, output_stride, options, pretrained)
+    else:
+        backbone = TimmBackbone(
             name,
             output_stride=output_stride,
             stem=stem,
@@ -152,9 +175,6 @@ def create_backbone(
             pretrained=pretrained,
             **options,
         )
-    else:
-        _refuse_dilation_rules(name, stem, first_block, multi_grid)
-        backbone = _create_own(name, output_stride, options, pretrained)
     if norm_eps is not None:
         set_norm_eps(backbone, norm_eps)  # type: ignore[arg-type]
     return backbone
@@ -176,7 +196,15 @@ def set_norm_eps(backbone: nn.Module, eps: float) -> None:
 
 
 def _family(name: str) -> Family:
+    if densenet_plan(name) is not None:
+        return FAMILIES["DenseNet"]
     return next((family for family in FAMILIES.values() if name in family.names), OTHERS)
+
+
+def _is_our_own(name: str) -> bool:
+    """Whether its dilation is its own affair."""
+    own = (FAMILIES[family] for family in ("MobileNetV3", "DRN", "DenseNet", "VGG"))
+    return _family(name) in own
 
 
 def _checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,6 +217,9 @@ def _checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     for option in BOOLEAN_OPTIONS & options.keys():
         if not isinstance(options[option], bool):
             raise InputError(f"{option} {options[option]!r} must be true or false")
+    for option in NUMBER_OPTIONS & options.keys():
+        if type(options[option]) not in (int, type(None)):
+            raise InputError(f"{option} {options[option]!r} must be a whole number, or null")
     return dict(options)
 
 
@@ -203,3 +234,54 @@ def _refuse_dilation_rules(
     for option, is_asked in asked.items():
         if is_asked:
             raise InputError(f"{name} has one form; leave {option} out")
+
+
+def _create_own(
+    name: str, output_stride: int, options: Mapping[str, Any], pretrained: bool | str
+) -> Backbone:
+    if name == "mobilenet_v3_large":
+        return MobileNetV3Large(output_stride=output_stride, pretrained=pretrained)
+    if name == "drn_a_50":
+        return _create_drn_a(output_stride, pretrained)
+    if name in drn.PLANS:
+        backbone = DRN(name, output_stride=output_stride)
+        _load(backbone, name, pretrained, drn.rename_weights)
+        return backbone
+    if name == "vgg16":
+        backbone = VGG16(output_stride=output_stride, **options)
+        _load(backbone, name, pretrained, vgg.rename_weights)
+        return backbone
+    backbone = DenseNet(name, output_stride=output_stride, **options)
+    _load(backbone, name, pretrained, densenet.rename_weights)
+    return backbone
+
+
+def _create_drn_a(output_stride: int, pretrained: bool | str) -> TimmBackbone:
+    if output_stride != drn.OUTPUT_STRIDE:
+        raise InputError(f"drn_a_50 cannot run at output_stride {output_stride}; use 8")
+    return TimmBackbone("resnet50", output_stride=8, first_block="undilated", pretrained=pretrained)
+
+
+def _load(
+    backbone: nn.Module,
+    name: str,
+    pretrained: bool | str,
+    rename_weights: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+) -> None:
+    """Loads a file as its authors published it, or as we save it."""
+    if pretrained is False:
+        return
+    path = pretrained if isinstance(pretrained, str) else _published_file(name)
+    load_published(backbone, rename_weights(read_weights(Path(path))), source=path)
+
+
+def _published_file(name: str) -> str:
+    if name in drn.PLANS:
+        raise InputError(
+            f"the weights of {name} are on no hub; take its authors' file "
+            "(https://github.com/fyu/drn) and give model.pretrained its path"
+        )
+    path = download_weights(name) if timm.is_model(name) else None
+    if path is None:
+        raise InputError(f"nobody publishes weights of {name}; use pretrained: false")
+    return path

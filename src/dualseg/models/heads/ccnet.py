@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
+from dualseg.models.attention import without_autocast
 from dualseg.models.backbones.features import FeatureInfo
 from dualseg.models.heads.head import HeadOutput
 from dualseg.models.layers import Activation, conv_bn_relu
@@ -80,11 +81,11 @@ class CrissCrossAttention(nn.Module):
         self.query = nn.Conv2d(channels, width, 1)
         self.key = nn.Conv2d(channels, width, 1)
         self.value = nn.Conv2d(channels, channels, 1)
-        self.gamma = nn.Parameter(torch.zeros(1))
+        self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, maps: Tensor) -> Tensor:
         query, key, value = self.query(maps), self.key(maps), self.value(maps)
-        with torch.autocast("cuda" if maps.is_cuda else "cpu", enabled=False):
+        with without_autocast(maps):
             attended = _attend_criss_cross(query, key, value)
         return maps + self.gamma * attended
 

@@ -7,12 +7,18 @@ from dualseg.core.errors import InputError, nearest
 from dualseg.models.backbones.features import FeatureInfo
 from dualseg.models.entries import ENTRIES
 from dualseg.models.heads.bisenet import BiSeNetHead
+from dualseg.models.heads.ccnet import CCNetHead
+from dualseg.models.heads.danet import DANetHead
+from dualseg.models.heads.deeplab_v1 import DeepLabV1Head
 from dualseg.models.heads.deeplab_v2 import DeepLabV2Head, MultiScaleMaxHead
 from dualseg.models.heads.deeplab_v3 import DeepLabV3Head
 from dualseg.models.heads.deeplab_v3_plus import DeepLabV3PlusHead
+from dualseg.models.heads.densenet_fusion import DenseNetFusionHead
+from dualseg.models.heads.encnet import EncNetHead
 from dualseg.models.heads.fcn import FCNHead
 from dualseg.models.heads.head import Head, TapHead
 from dualseg.models.heads.lraspp import LRASPPHead
+from dualseg.models.heads.ocnet import OCNetHead
 from dualseg.models.heads.psp import PSPHead
 from dualseg.models.layers import Activation, default_atrous_rates, initialize
 from dualseg.models.segmentation import AuxiliaryHead, Classifier, Resizer
@@ -147,6 +153,10 @@ def _pspnet(r: Request) -> Head:
     )
 
 
+def _deeplab_v1(r: Request) -> Head:
+    return _initialized(DeepLabV1Head(r.info))
+
+
 def _deeplab_v2(r: Request) -> Head:
     """Not initialised: its classifiers start small, see the head."""
     multi_scale = r.variant == "multi_scale"
@@ -178,14 +188,38 @@ def _deeplab_v3_plus(r: Request) -> Head:
     )
 
 
+def _danet(r: Request) -> Head:
+    return _initialized(DANetHead(r.info, **r.options))
+
+
 def _bisenet(r: Request) -> Head:
     return _initialized(
         BiSeNetHead(r.info, variant=r.variant, align_corners=r.align_corners, **r.options)
     )
 
 
+def _ocnet(r: Request) -> Head:
+    return _initialized(
+        OCNetHead(r.info, variant=r.variant, align_corners=r.align_corners, **r.options)
+    )
+
+
+def _ccnet(r: Request) -> Head:
+    return _initialized(CCNetHead(r.info, **r.options))
+
+
+def _encnet(r: Request) -> Head:
+    return _initialized(EncNetHead(r.info, **r.options))
+
+
 def _lraspp(r: Request) -> Head:
     return _initialized(LRASPPHead(r.info, **r.options))
+
+
+def _densenet_fusion(r: Request) -> Head:
+    return _initialized(
+        DenseNetFusionHead(r.info, variant=r.variant, align_corners=r.align_corners, **r.options)
+    )
 
 
 def _initialized(head: Any) -> Head:
@@ -196,9 +230,15 @@ def _initialized(head: Any) -> Head:
 _BUILDERS: dict[str, Callable[[Request], Head]] = {
     "fcn": _fcn,
     "pspnet": _pspnet,
+    "deeplabv1": _deeplab_v1,
     "deeplabv2": _deeplab_v2,
     "deeplabv3": _deeplab_v3,
     "deeplabv3plus": _deeplab_v3_plus,
+    "danet": _danet,
     "bisenet": _bisenet,
+    "ocnet": _ocnet,
+    "ccnet": _ccnet,
+    "encnet": _encnet,
     "lraspp": _lraspp,
+    "densenet_fusion": _densenet_fusion,
 }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dualseg.models.attention import as_maps, attend, positions
+from dualseg.models.attention import as_maps, attend, positions, without_autocast
 from dualseg.models.backbones.features import FeatureInfo
 from dualseg.models.heads.head import HeadOutput
 from dualseg.models.layers import conv_bn_relu
@@ -71,12 +71,12 @@ class PositionAttention(nn.Module):
         self.query = nn.Conv2d(channels, width, 1)
         self.key = nn.Conv2d(channels, width, 1)
         self.value = nn.Conv2d(channels, channels, 1)
-        self.gamma = nn.Parameter(torch.zeros(1))
+        self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, maps: Tensor) -> Tensor:
         query, key, value = (positions(t(maps)) for t in (self.query, self.key, self.value))
         attended = attend(query, key, value, scale=1.0)
-        return maps + self.gamma * as_maps(attended, maps.shape[-2:])
+        return maps + self.gamma * as_maps(attended, maps)
 
 
 class ChannelAttention(nn.Module):
@@ -92,11 +92,11 @@ class ChannelAttention(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.gamma = nn.Parameter(torch.zeros(1))
+        self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, maps: Tensor) -> Tensor:
         channels = maps.flatten(2)  # (B, C, N)
-        with torch.autocast("cuda" if maps.is_cuda else "cpu", enabled=False):
+        with without_autocast(maps):
             exact = channels.float()
             weights = torch.softmax(-(exact @ exact.mT), dim=2)  # (B, C, C)
             attended = weights.to(channels.dtype) @ channels
