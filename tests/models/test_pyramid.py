@@ -26,21 +26,21 @@ def test_the_deepest_feature_at_stride_16_is_read():
     neck = SimplePyramid([FeatureInfo(8, 8), FeatureInfo(32, 16), FeatureInfo(64, 32)])
     feature = torch.randn(1, 32, 4, 4)
     maps = neck([torch.zeros(1, 8, 8, 8), feature, torch.zeros(1, 64, 2, 2)])
-    torch.testing.assert_close(maps[2], neck.smooth[2](feature))
+    torch.testing.assert_close(maps[2], neck.levels[2](feature))
 
 
 def test_the_stride_8_map_is_a_transposed_convolution_normalised_by_position():
     neck = SimplePyramid(VIT, channels=24)
     feature = torch.randn(1, 32, 3, 3)
-    up = neck.resize[1]
+    up = neck.levels[1][0]
     expected = torch.zeros(1, 16, 6, 6)
     for row in range(2):
         for column in range(2):
             kernel = up.weight[:, :, row, column]
             expected[..., row::2, column::2] = torch.einsum("bchw,cd->bdhw", feature, kernel)
     expected = expected + up.bias[:, None, None]
-    for layer in (0, 2):
-        expected = F.conv2d(expected, neck.smooth[1][layer].weight, padding=layer // 2)
+    for layer, padding in ((1, 0), (3, 1)):
+        expected = F.conv2d(expected, neck.levels[1][layer].weight, padding=padding)
         centred = expected - expected.mean(dim=1, keepdim=True)
         expected = centred / (expected.var(dim=1, correction=0, keepdim=True) + 1e-6).sqrt()
     torch.testing.assert_close(neck([feature] * 3)[1], expected, atol=1e-4, rtol=1e-4)
@@ -60,6 +60,14 @@ def test_an_image_does_not_depend_on_its_batch():
     feature = torch.randn(3, 32, 4, 4)
     for alone, together in zip(neck([feature[:1]] * 3), neck([feature] * 3), strict=True):
         torch.testing.assert_close(alone, together[:1])
+
+
+def test_only_the_strides_asked_for_are_made():
+    neck = SimplePyramid(VIT, strides=(4, 16), channels=24)
+    assert [tuple(info) for info in neck.feature_info] == [(24, 4), (24, 16)]
+    assert [m.shape[-1] for m in neck([torch.randn(1, 32, 5, 7)] * 3)] == [28, 7]
+    with pytest.raises(InputError, match="must be ascending, of 4, 8, 16 and 32"):
+        SimplePyramid(VIT, strides=(16, 4))
 
 
 def test_stride_16_is_needed():

@@ -23,6 +23,12 @@ from dualseg.models.necks.pyramid import SimplePyramid
 from dualseg.models.segmentation import Classifier, Resizer, SegmentationModel
 
 NECKS = ("jpu", "pyramid")
+# The strides a head reads, for backbones that have one only.
+PYRAMID_STRIDES = {
+    "deeplabv3plus": (4, 16),
+    "lraspp": (8, 16),
+    "densenet_fusion": (4, 8, 16, 32),
+}
 Auxiliary = bool | Literal["all"]
 
 
@@ -93,7 +99,7 @@ def create_model(
     head_variant = _head_variant(name, head_variant, oc)
     _check(name, num_classes, output_stride, first_block, neck, atrous_rates)
     options = _dsrl_options(dsrl)
-    backbone_options = _backbone_options(name, backbone, backbone_options)
+    backbone_options = _backbone_options(name, head_variant, backbone, backbone_options)
     architecture = {
         "name": name,
         "backbone": backbone,
@@ -128,7 +134,7 @@ def create_model(
         shared_info = body.feature_info
     if name == "deeplabv2" and head_variant != "single_scale":
         body = MultiScaleBackbone(body, align_corners=align_corners)
-    neck_module = _create_neck(neck, body.feature_info, align_corners=align_corners)
+    neck_module = _create_neck(name, neck, body.feature_info, align_corners=align_corners)
     info = neck_module.feature_info if neck_module else body.feature_info
     class_scores = num_classes if options is None else None
     head = create_head(
@@ -220,28 +226,37 @@ def _check(
         )
     if neck is not None and name in ("bisenet", "deeplabv2"):
         raise InputError(f"{name} has paths of its own and takes no neck; leave neck out")
+    if neck == "pyramid" and name not in PYRAMID_STRIDES:
+        raise InputError(
+            f"{name} reads the deepest feature alone and needs no pyramid; leave neck out "
+            f"({', '.join(PYRAMID_STRIDES)} need several strides)"
+        )
     if atrous_rates is not None and not ENTRIES[name].has_rates:
         with_rates = ", ".join(n for n, entry in ENTRIES.items() if entry.has_rates)
         raise InputError(f"{name} has no atrous_rates; leave them out or use one of {with_rates}")
 
 
 def _backbone_options(
-    name: str, backbone: str, given: Mapping[str, Any] | None
+    name: str, variant: str | None, backbone: str, given: Mapping[str, Any] | None
 ) -> Mapping[str, Any]:
     """The paper's, unless others are given."""
     if given is None and name == "deeplabv1" and backbone == "vgg16":
         return {"pools": "large_fov"}
+    if given is None and name == "pspnet" and variant == "smp":
+        return {"depth": 3}
     if given is None and name == "densenet_fusion" and not backbone.startswith("densenet"):
         return {"stem": "deep", "compression": False, "latter_pooling": False}
     return given or {}
 
 
 def _create_neck(
-    neck: str | None, info: Sequence[FeatureInfo], *, align_corners: bool
+    name: str, neck: str | None, info: Sequence[FeatureInfo], *, align_corners: bool
 ) -> JPU | SimplePyramid | None:
     if neck == "jpu":
         return JPU(info, align_corners=align_corners)
-    return SimplePyramid(info) if neck == "pyramid" else None
+    if neck == "pyramid":
+        return SimplePyramid(info, strides=PYRAMID_STRIDES[name])
+    return None
 
 
 def _dsrl_options(dsrl: bool | Mapping[str, Any]) -> DsrlOptions | None:

@@ -47,14 +47,14 @@ FAMILIES: dict[str, Family] = {
         RESNETS,
         ALL_STRIDES,
         tuple(STEMS),
-        ("ceil_pool", "stride_on", "norm_eps"),
+        ("ceil_pool", "stride_on", "norm_eps", "depth"),
         "He et al. 2015, arXiv:1512.03385; timm",
     ),
     "MobileNetV2": Family(
         ("mobilenet_v2",),
         ALL_STRIDES,
         (),
-        ("pad_before_expand", "pad_stem", "norm_eps"),
+        ("pad_before_expand", "pad_stem", "norm_eps", "depth"),
         "Sandler et al. 2018, arXiv:1801.04381; timm",
     ),
     "MobileNetV3": Family(
@@ -107,7 +107,7 @@ OTHERS = Family(
     ("any timm model with features",),
     ALL_STRIDES,
     (),
-    ("ceil_pool", "stride_on", "norm_eps"),
+    ("ceil_pool", "stride_on", "norm_eps", "depth"),
     "https://github.com/huggingface/pytorch-image-models",
 )
 

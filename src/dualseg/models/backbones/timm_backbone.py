@@ -62,6 +62,8 @@ class TimmBackbone(nn.Module):
         stride_on: ResNets with bottlenecks only. "1x1" is the Caffe style of DeepLab v2.
         pad_before_expand: MobileNetV2 only; see `mobilenet_v2.py`.
         pad_stem: MobileNetV2 only; False as in VainF's port, see `mobilenet_v2.py`.
+        depth: Keep so many features and no layer behind them (3: the PSPNet of
+            segmentation_models_pytorch); all where not given.
         pretrained: False, True (timm's default weights, needs a download) or a local file.
 
     Shape: (B, 3, H, W) -> list of (B, C_i, ceil(H / s_i), ceil(W / s_i)), as `feature_info` says;
@@ -85,12 +87,15 @@ class TimmBackbone(nn.Module):
         stride_on: StrideOn = "3x3",
         pad_before_expand: bool = False,
         pad_stem: bool = True,
+        depth: int | None = None,
         pretrained: bool | str = False,
     ):
         super().__init__()
         body = _build(name, stem, published=pretrained is True)
         _check_resnet(body, name, multi_grid=multi_grid, ceil_pool=ceil_pool, stride_on=stride_on)
         _check_mobilenet(name, pad_before_expand=pad_before_expand, pad_stem=pad_stem)
+        if depth is not None:
+            _shorten(body, name, depth)
         if stride_on == "1x1":
             stride_on_first_1x1(body, name)
         self.multiple, info = find_multiple(body, name, _own_size(body))
@@ -176,7 +181,7 @@ def _check_resnet(
         "stride_on": stride_on != "3x3",
     }
     for option, is_asked in asked.items():
-        if is_asked and not hasattr(body, "layer4"):
+        if is_asked and not hasattr(body, "layer1"):
             raise InputError(f"{option} is for ResNets; {name} is none, leave it out")
 
 
@@ -185,6 +190,20 @@ def _check_mobilenet(name: str, *, pad_before_expand: bool, pad_stem: bool) -> N
     for option, is_asked in asked.items():
         if is_asked and not ALIASES.get(name, name).startswith("mobilenetv2_"):
             raise InputError(f"{option} is for mobilenet_v2; leave it out with {name}")
+
+
+def _shorten(body: nn.Module, name: str, depth: int) -> None:
+    """Removes every layer behind the `depth`-th feature."""
+    returned = getattr(body, "return_layers", None)
+    if not isinstance(body, nn.ModuleDict) or not isinstance(returned, dict):
+        raise InputError(f"{name} cannot be cut short; leave depth out")
+    if not 1 <= depth <= len(returned):
+        raise InputError(f"depth {depth}: {name} gives 1 to {len(returned)} features")
+    kept = list(returned.items())[:depth]
+    layers = list(body.keys())
+    for layer in layers[layers.index(kept[-1][0]) + 1 :]:
+        del body[layer]
+    body.return_layers = dict(kept)  # type: ignore[assignment]
 
 
 def _own_size(body: nn.Module) -> int:
