@@ -26,3 +26,13 @@ def test_two_steps(dualseg, recipe, tmp_path, name):
     scored = dualseg("evaluate", tmp_path / "run", "--json")
     assert scored.code == 0, scored.stderr
     assert 0 <= scored.json["miou"] <= 1
+
+
+def test_a_folder_is_checked_in_the_layout_that_is_named_with_it(dualseg, tmp_path):
+    root = TREES["cityscapes"](tmp_path / "data")
+    done = dualseg("data", "check", f"cityscapes:{root}", "--json")
+    assert done.code == 0, done.stderr
+    assert "bicycle" in done.json["train"]["pixels_per_class"]
+    gone = dualseg("data", "check", f"cityscapes:{tmp_path / 'nowhere'}")
+    assert gone.code == 2
+    assert "there is no folder" in gone.stderr

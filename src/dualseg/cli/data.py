@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 DataSource = Annotated[
-    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, or a data set's name.")
+    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, a data set's name, or NAME:DIR.")
 ]
 
 

@@ -12,7 +12,7 @@ from dualseg.core.errors import InputError
 MAX_SAMPLES = 64
 
 DataSource = Annotated[
-    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, or a data set's name.")
+    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, a data set's name, or NAME:DIR.")
 ]
 
 

@@ -17,7 +17,9 @@ Set = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", metavar="DIR_OR_NAME", help="A folder of images and masks, or a data set's name."
+        "--data",
+        metavar="DIR_OR_NAME",
+        help="A folder of images and masks, a data set's name, or NAME:DIR.",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]

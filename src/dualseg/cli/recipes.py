@@ -41,7 +41,7 @@ def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:
     """Name and folder that `--data` stands for.
 
     Args:
-        data: A data set's name or a folder; None keeps the name there was.
+        data: A data set's name, a folder, or both as NAME:DIR; None keeps the name there was.
         before: The name there was. A folder is read as that kind of data.
 
     Raises:
@@ -49,13 +49,18 @@ def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:
     """
     if data is None:
         return before, None
+    name, colon, folder = data.partition(":")
+    if colon and name in list_datasets():
+        if not Path(folder).is_dir():
+            raise InputError(f"--data {data}: there is no folder {folder}")
+        return name, str(Path(folder).resolve())
     if Path(data).is_dir():
         return kind_of_folder(before), str(Path(data).resolve())
     if data in list_datasets():
         return data, None
     raise InputError(
         f"--data {data}: there is no such folder, and no data set of that name; "
-        f"data sets: {', '.join(list_datasets())}"
+        f"data sets: {', '.join(list_datasets())}. A folder in one of their layouts is NAME:DIR"
     )
 
 
