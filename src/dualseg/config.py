@@ -33,7 +33,7 @@ class ModelSettings(Section):
     backbone: str | None = None
     output_stride: Literal[8, 16, 32] | None = None
     stem: Literal["b", "c", "d", "e", "s"] | None = None
-    first_block: Literal["contract", "full", "group"] = "contract"
+    first_block: Literal["contract", "full", "group", "undilated"] = "contract"
     multi_grid: tuple[int, ...] | None = None
     backbone_options: dict[str, Any] | None = None
     atrous_rates: tuple[int, ...] | None = None
@@ -45,6 +45,7 @@ class ModelSettings(Section):
     pretrained: bool | str = False
     auxiliary: bool | Literal["all"] = False
     auxiliary_channels: int | None = Field(default=None, ge=1)
+    auxiliary_activation: Literal["relu", "leaky_relu", "none"] = "relu"
     auxiliary_weight: float = Field(default=0.4, ge=0)
 
 

@@ -80,7 +80,7 @@ def test_padding_options_reach_mobilenet_v2():
     [
         ("resnet50", {"cell_pool": True}, "has no backbone option 'cell_pool'; did you mean ceil_"),
         ("mobilenet_v3_large", {"ceil_pool": True}, "'ceil_pool'; allowed: norm_eps"),
-        ("resnet50", {"pad_stem": False}, "'pad_stem'; allowed: ceil_pool, norm_eps, stride_on"),
+        ("resnet50", {"pad_stem": False}, "'pad_stem'; allowed: ceil_pool, .*stride_on"),
         ("resnet50", {"ceil_pool": "yes"}, "ceil_pool 'yes' must be true or false"),
         ("resnet50", {"norm_eps": 0}, "norm_eps 0 must be a positive number"),
         ("resnet50", {"norm_eps": True}, "norm_eps True must be a positive number"),
@@ -89,6 +89,10 @@ def test_padding_options_reach_mobilenet_v2():
         ("drn_d_22", {"ceil_pool": True}, "'ceil_pool'; allowed: norm_eps"),
         ("densenet121", {"squeeze_excite": 0.5}, "squeeze_excite 0.5 must be a whole number"),
         ("dense30k48", {"compresion": True}, "did you mean compression"),
+        ("resnet50", {"depth": "3"}, "depth '3' must be a whole number"),
+        ("resnet50", {"depth": True}, "depth True must be a whole number"),
+        ("resnet50", {"depth": 6}, "depth 6: resnet50 gives 1 to 5 features"),
+        ("test_vit", {"depth": 1}, "test_vit cannot be cut short; leave depth out"),
     ],
 )
 def test_options_that_do_not_apply_are_refused(name, options, message):
@@ -123,6 +127,14 @@ def test_options_reach_the_densenets():
     assert backbone.feature_info[0] == (128, 2)
     # 128 + 6 * 48 = 416 channels, kept by the transition, and 8 * 48 more.
     assert [info.channels for info in backbone.feature_info[1:3]] == [416, 800]
+
+
+def test_depth_leaves_the_last_stages_out():
+    backbone = on_meta("resnet18", output_stride=8, options={"depth": 3})
+    assert [tuple(info) for info in backbone.feature_info] == [(64, 2), (64, 4), (128, 8)]
+    assert not any(key.startswith("body.layer3") for key in backbone.state_dict())
+    with pytest.raises(InputError, match="depth 3 cuts off the stage that multi_grid is for"):
+        on_meta("resnet50", output_stride=8, options={"depth": 3}, multi_grid=(1, 2, 4))
 
 
 def test_pools_reach_vgg():

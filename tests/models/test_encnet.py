@@ -102,6 +102,14 @@ def test_no_difference_of_every_position_from_every_codeword_is_held():
     assert largest.numel == 600 * 16
 
 
+def test_autocast_leaves_the_encoding_in_fp32():
+    encoding = Encoding(24, 6)
+    maps = torch.randn(2, 24, 9, 13).bfloat16()
+    exact = encoding(maps.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(encoding(maps), exact)
+
+
 def test_bf16_stays_near_fp32():
     torch.manual_seed(0)
     head = random_head()

@@ -76,6 +76,9 @@ def random_head(variant, **options):
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, 0, 0.3)
             nn.init.normal_(layer.bias, 0, 0.3)
+    for name, parameter in head.named_parameters():
+        if ".key." in name or ".value." in name:
+            parameter.data *= 3  # so that positions differ in what they attend to
     return head
 
 

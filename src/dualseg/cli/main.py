@@ -15,6 +15,7 @@ from dualseg.cli import (
     ablate,
     data,
     evaluate,
+    import_,
     inspect,
     models,
     predict,
@@ -38,6 +39,7 @@ COMMANDS = (
     ablate,
     report,
     models,
+    import_,
     prune,
     inspect,
 )
@@ -53,7 +55,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     name = command.__name__.rpartition(".")[2]
-    app.command(name, epilog=command.EXAMPLE)(getattr(command, name))
+    app.command(name.rstrip("_"), epilog=command.EXAMPLE)(getattr(command, name))
 app.add_typer(data.app, name="data")
 
 
@@ -71,6 +73,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning
     keep_freed_memory()
+    os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # nothing untrusted is unpickled
     sys.exit(_run())
 
 

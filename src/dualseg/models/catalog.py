@@ -70,7 +70,8 @@ def create_model(
         stem: ResNets only: "b" (7x7), "c" (three 3x3, narrow), "d" (c, average-pooled shortcuts),
             "s" (three 3x3, wide), "e" (s, average-pooled shortcuts).
         first_block: Dilation of a block that lost its stride: "contract" keeps the one before it,
-            "full" takes its stage's, "group" keeps the one before it in the whole stage.
+            "full" takes its stage's, "group" keeps the one before it in the whole stage,
+            "undilated" has none.
         multi_grid: Factor on the dilation of each block of a ResNet's last stage.
         backbone_options: What only some backbones know; see `create_backbone`.
         atrous_rates: Of ASPP and the like; 6, 12, 18 at stride 16 where not given.

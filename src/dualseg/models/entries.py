@@ -107,7 +107,7 @@ ENTRIES: dict[str, Entry] = {
         "EncNet, Zhang et al. 2018: channels gated by an encoding of the whole image",
         "arXiv:1803.08904",
         output_stride=8,
-        options=("channels", "num_codewords"),
+        options=("channels", "num_codewords", "kernel_size", "lateral"),
     ),
     "lraspp": Entry(
         "LR-ASPP, Howard et al. 2019: a gated deep feature beside a fine one, for small devices",

@@ -164,6 +164,7 @@ def start_network(
         pretrained=False if restoring else settings.pretrained,
         auxiliary=settings.auxiliary,
         auxiliary_channels=settings.auxiliary_channels,
+        auxiliary_activation=settings.auxiliary_activation,
         dsrl=recipe.dsrl.architecture if recipe.dsrl.enabled else False,
     )
     if initial and not restoring:

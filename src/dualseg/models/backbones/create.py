@@ -21,7 +21,7 @@ from dualseg.models.backbones.weights import download_weights, load_published, r
 
 ALL_STRIDES = (8, 16, 32)
 BOOLEAN_OPTIONS = {"ceil_pool", "pad_before_expand", "pad_stem", "compression", "latter_pooling"}
-NUMBER_OPTIONS = {"squeeze_excite", "transition_squeeze_excite"}
+NUMBER_OPTIONS = {"squeeze_excite", "transition_squeeze_excite", "depth"}
 
 
 class Family(NamedTuple):

@@ -109,6 +109,8 @@ class TimmBackbone(nn.Module):
         self.feature_info = info
         self.auxiliary_index = -min(2, len(self.feature_info))
         if multi_grid is not None:
+            if not hasattr(body, "layer4"):
+                raise InputError(f"depth {depth} cuts off the stage that multi_grid is for")
             apply_multi_grid(body.layer4, multi_grid)  # type: ignore[arg-type]
         # The rest shifts borders or sizes by one, so it follows everything that measures sizes.
         if ceil_pool:

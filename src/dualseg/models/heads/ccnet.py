@@ -86,12 +86,14 @@ class CrissCrossAttention(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         query, key, value = self.query(maps), self.key(maps), self.value(maps)
         with without_autocast(maps):
-            attended = _attend_criss_cross(query, key, value)
-        return maps + self.gamma * attended
+            return maps + self.gamma * attend_criss_cross(query, key, value)
 
 
-def _attend_criss_cross(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """(B, D, h, w), (B, D, h, w), (B, C, h, w) -> (B, C, h, w)"""
+def attend_criss_cross(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """One softmax over row and column; inner products and softmax in fp32, outside autocast.
+
+    Shape: (B, D, h, w), (B, D, h, w), (B, C, h, w) -> (B, C, h, w)
+    """
     height = query.shape[2]
     in_column = _columns(query.float()) @ _columns(key.float()).mT  # (B, w, h, h)
     in_row = _rows(query.float()) @ _rows(key.float()).mT  # (B, h, w, w)

@@ -209,7 +209,7 @@ def _ccnet(r: Request) -> Head:
 
 
 def _encnet(r: Request) -> Head:
-    return _initialized(EncNetHead(r.info, **r.options))
+    return _initialized(EncNetHead(r.info, align_corners=r.align_corners, **r.options))
 
 
 def _lraspp(r: Request) -> Head:

@@ -1,0 +1,161 @@
+"""Peak memory and time of attention over a whole street scene, beside the naive product.
+
+    python benchmarks/attention_memory.py [--height 1024] [--width 2048] [--training] [--naive]
+
+At stride 8 an image of 1024x2048 has 32768 positions, whose naive product is a matrix of 2^30
+weights: 4096 MiB, twice over in inference (scores, softmax), three times in training (weights and
+the gradients of both). Every measurement is a process of its own, in fp32 and bf16: memory above
+the inputs (largest resident set) and wall-clock seconds of one pass. `--naive` measures the naive
+product too: it takes 8 GiB at the size above. At 65x129 positions all ways are compared number by
+number, and it ends with an error where they differ.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dualseg.models.attention import _fused, as_maps, attend, positions
+from dualseg.models.heads.ccnet import attend_criss_cross
+
+STRIDE = 8
+SMALL_MAP = (65, 129)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+Inputs = tuple[Tensor, Tensor, Tensor]  # query, key, value as maps (B, C, h, w)
+
+
+class Layer(NamedTuple):
+    """Widths of an attention layer behind a ResNet-50, and the ways to compute it, ours first."""
+
+    key_channels: int
+    value_channels: int
+    ways: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]
+
+    def inputs(self, size: tuple[int, int], dtype: torch.dtype, *, training: bool) -> Inputs:
+        """Inner products are of the order of 1."""
+        widths = (self.key_channels, self.key_channels, self.value_channels)
+        query, key, value = (torch.randn(1, width, *size) for width in widths)
+        query, key = query * self.key_channels**-0.25, key * self.key_channels**-0.25
+        query, key, value = (t.to(dtype).requires_grad_(training) for t in (query, key, value))
+        return query, key, value
+
+
+def attention_layer(key_channels: int, value_channels: int, scale: float) -> Layer:
+    def over_positions(
+        function: Callable[[Tensor, Tensor, Tensor], Tensor],
+    ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        return lambda query, key, value: as_maps(
+            function(positions(query), positions(key), positions(value)), value
+        )
+
+    ways = {
+        "ours": over_positions(lambda q, k, v: attend(q, k, v, scale=scale)),
+        "torch, fused": over_positions(lambda q, k, v: _fused(q, k, v, scale)),
+        "naive": over_positions(lambda q, k, v: torch.softmax(scale * q @ k.mT, dim=2) @ v),
+    }
+    return Layer(key_channels, value_channels, ways)
+
+
+def masked_product(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Criss-cross attention as all pairs, those that share neither row nor column masked out."""
+    height, width = query.shape[-2:]
+    row = torch.arange(height).repeat_interleave(width)
+    column = torch.arange(width).repeat(height)
+    is_outside = (row[:, None] != row) & (column[:, None] != column)
+    scores = (positions(query) @ positions(key).mT).masked_fill_(is_outside, float("-inf"))
+    return as_maps(torch.softmax(scores, dim=2) @ positions(value), value)
+
+
+LAYERS = {
+    "DANet position": attention_layer(64, 512, 1.0),
+    "OCNet base": attention_layer(256, 256, 256**-0.5),
+    "CCNet criss-cross": Layer(64, 512, {"ours": attend_criss_cross, "naive": masked_product}),
+}
+
+
+def measure(layer: Layer, way: str, size: tuple[int, int], dtype: str, *, training: bool) -> dict:
+    """In this process: MiB above the inputs, and seconds."""
+
+    def run(inputs: Inputs) -> None:
+        with torch.set_grad_enabled(training):
+            attended = layer.ways[way](*inputs)
+        if training:
+            attended.backward(torch.ones_like(attended))
+
+    run(layer.inputs((8, 8), DTYPES[dtype], training=training))  # libraries take what they need
+    inputs = layer.inputs(size, DTYPES[dtype], training=training)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    run(inputs)
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"mib": (after - before) / 1024, "seconds": seconds}
+
+
+def naive_mib(size: tuple[int, int], dtype: str, *, training: bool) -> float:
+    pairs = (size[0] * size[1]) ** 2
+    return pairs * DTYPES[dtype].itemsize * (3 if training else 2) / 2**20
+
+
+def largest_difference(layer: Layer, way: str) -> float:
+    """From the naive product at the small map, relative to its largest number."""
+    inputs = layer.inputs(SMALL_MAP, torch.float32, training=False)
+    expected = layer.ways["naive"](*inputs)
+    return float((layer.ways[way](*inputs) - expected).abs().max() / expected.abs().max())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--height", type=int, default=1024)
+    parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--training", action="store_true", help="forward and backward")
+    parser.add_argument("--naive", action="store_true", help="measure the naive product too")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    size = (-(-arguments.height // STRIDE), -(-arguments.width // STRIDE))
+    training = arguments.training
+    if arguments.child:
+        name, way, dtype = arguments.child
+        print(json.dumps(measure(LAYERS[name], way, size, dtype, training=training)))
+        return
+
+    count = size[0] * size[1]
+    print(f"{count} positions, {'training' if training else 'inference'}, peak above the inputs")
+    print(f"{'':18s} {'':12s} {'':4s} {'MiB':>7s} {'seconds':>8s} {'of the naive product':>22s}")
+    for name, layer in LAYERS.items():
+        for dtype in DTYPES:
+            naive = naive_mib(size, dtype, training=training)
+            for way in layer.ways:
+                row = f"{name:18s} {way:12s} {dtype} "
+                if way == "naive" and not arguments.naive:
+                    print(f"{row}{naive:7.0f} {'':>8s} {'computed, not run':>22s}")
+                    continue
+                command = [sys.executable, __file__, *sys.argv[1:], "--child", name, way, dtype]
+                result = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)
+                share = f"1/{naive / max(result['mib'], 1):.0f}" if way != "naive" else ""
+                print(
+                    f"{row}{result['mib']:7.0f} {result['seconds']:8.1f} {share:>22s}", flush=True
+                )
+
+    print(f"\nlargest difference from the naive product, {SMALL_MAP[0]}x{SMALL_MAP[1]} positions")
+    for name, layer in LAYERS.items():
+        for way in layer.ways:
+            if way != "naive":
+                difference = largest_difference(layer, way)
+                print(f"{name:18s} {way:12s} {difference:.1e}")
+                if difference > 1e-5:
+                    sys.exit(f"{name}, {way}: {difference:.1e} is too much")
+
+
+if __name__ == "__main__":
+    main()

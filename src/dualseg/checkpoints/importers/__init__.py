@@ -1,0 +1,1 @@
+"""Networks of other libraries under our names: one file a library."""

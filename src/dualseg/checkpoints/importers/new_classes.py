@@ -1,0 +1,92 @@
+"""Other classes for a network: new classifiers that keep the rows of classes they still have."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dualseg.core.errors import InputError
+from dualseg.core.facts import default_labels
+from dualseg.core.labels import LabelSpec, voc_palette
+from dualseg.models.catalog import create_model
+
+
+class Replaced(NamedTuple):
+    """A network's weights for other classes.
+
+    Attributes:
+        weights: All of them.
+        copied: Names of the new classes whose rows were known, as they are spelled now.
+        new: Names of those that start at random.
+    """
+
+    weights: dict[str, Tensor]
+    copied: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+def choose_labels(
+    old: LabelSpec, *, class_names: tuple[str, ...] | None, num_classes: int | None
+) -> LabelSpec:
+    """The labels a user asked for; the old ones where nothing, or the same number, was asked for.
+
+    Raises:
+        InputError: Names and number contradict each other.
+    """
+    if class_names is not None:
+        if num_classes not in (None, len(class_names)):
+            raise InputError(
+                f"{len(class_names)} class names for {num_classes} classes; give one for each"
+            )
+        return LabelSpec(class_names=class_names, palette=voc_palette(len(class_names)))
+    if num_classes is None or num_classes == old.num_classes:
+        return old
+    return default_labels(num_classes)
+
+
+def replace_classes(
+    weights: Mapping[str, Tensor],
+    architecture: Mapping[str, Any],
+    old: LabelSpec,
+    new: LabelSpec,
+) -> Replaced:
+    """Keeps every weight but those of classifiers, whose rows are copied by the name of the class.
+
+    Names are compared without regard to case; synonyms are different names. The other rows start
+    as in a new network, always with the same random numbers.
+
+    Args:
+        weights: Of the network for the old classes.
+        architecture: Arguments of `create_model` for the old classes.
+        old: Classes the rows stand for now.
+        new: Classes wanted.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fresh = create_model(**{**architecture, "num_classes": new.num_classes}).state_dict()
+    row_of = {name.casefold(): row for row, name in enumerate(old.class_names)}
+    sources = [row_of.get(name.casefold()) for name in new.class_names]
+    replaced = dict(weights)
+    for name in classifier_tensors(architecture):
+        replaced[name] = fresh[name].clone()
+        for row, source in enumerate(sources):
+            if source is not None:
+                replaced[name][row] = weights[name][source]
+    named = list(zip(new.class_names, sources, strict=True))
+    return Replaced(
+        replaced,
+        copied=tuple(name for name, source in named if source is not None),
+        new=tuple(name for name, source in named if source is None),
+    )
+
+
+def classifier_tensors(architecture: Mapping[str, Any]) -> list[str]:
+    """Tensors with one row for each class: those whose shape follows the number of classes."""
+    num_classes = int(architecture["num_classes"])
+    shapes = []
+    for count in (num_classes, num_classes + 1):
+        with torch.device("meta"):
+            network = create_model(**{**architecture, "num_classes": count})
+        shapes.append({name: tuple(t.shape) for name, t in network.state_dict().items()})
+    return [name for name, shape in shapes[0].items() if shape != shapes[1][name]]
