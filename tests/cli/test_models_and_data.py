@@ -1,7 +1,6 @@
 import numpy as np
 from PIL import Image
 
-
 from dualseg.models.entries import ENTRIES
 
 

@@ -98,7 +98,7 @@ def test_side_features_are_as_declared():
 
 
 def test_the_spatial_path_stands_before_the_two_deepest_features():
-    backbone = WithSpatialPath(Body((1, 4), (1, 8), (1, 16), (1, 32)), channels=10).eval()
+    backbone = WithSpatialPath(Body((1, 4), (1, 8), (1, 16), (1, 32)), channels=(6, 10)).eval()
     assert backbone.feature_info == ((1, 4), (1, 8), (10, 8), (1, 16), (1, 32))
     assert backbone.auxiliary_index == 3  # the body's last but one, as before
     images = torch.randn(2, 3, 65, 97)

@@ -68,7 +68,7 @@ def test_what_is_never_used_is_left_out_of_published_weights():
 
 
 def test_other_names_and_strides_are_refused():
-    with pytest.raises(InputError, match="did you mean .*drn_d_22"):
+    with pytest.raises(InputError, match=r"did you mean .*drn_d_22"):
         DRN("drn_d_23")
     with pytest.raises(InputError, match="use 8"):
         DRN("drn_d_22", output_stride=16)

@@ -80,10 +80,16 @@ def compare(logits: Tensor, sample: Sample) -> None:
     least 99.99 % of the pixels.
     """
     assert tuple(logits.shape) == sample.shape
-    error = (_subsample(logits) - sample.values).abs().max().item() / sample.largest
+    error, agreement = difference(logits, sample)
     assert error <= MAX_RELATIVE_ERROR, f"logits differ by {error:.2e} of the largest"
-    agreement = (logits.argmax(1) == sample.labels).float().mean().item()
     assert agreement >= MIN_AGREEMENT, f"only {agreement:.2%} of the pixels have the same label"
+
+
+def difference(logits: Tensor, sample: Sample) -> tuple[float, float]:
+    """Largest difference as a share of the largest logit, and share of pixels with one arg-max."""
+    error = (_subsample(logits) - sample.values).abs().max().item() / sample.largest
+    agreement = (logits.argmax(1) == sample.labels).double().mean().item()
+    return error, agreement
 
 
 def _subsample(logits: Tensor) -> Tensor:

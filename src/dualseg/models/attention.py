@@ -129,5 +129,6 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
 
 
 def _widen(vectors: Tensor, multiple: int) -> Tensor:
-    """To the next multiple of so many channels."""
-    return F.pad(vectors, (0, -vectors.shape[2] % multiple))
+    """To the next multiple of so many channels, which lie side by side in memory: given others,
+    torch forms all weights without a word."""
+    return F.pad(vectors, (0, -vectors.shape[2] % multiple)).contiguous()

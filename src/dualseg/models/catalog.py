@@ -10,7 +10,7 @@ from dualseg.models.backbones.create import create_backbone, list_backbones
 from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.backbones.features import FeatureInfo
 from dualseg.models.backbones.multi_scale import MultiScaleBackbone
-from dualseg.models.backbones.spatial_path import WithSpatialPath
+from dualseg.models.backbones.spatial_path import SPATIAL_CHANNELS, WithSpatialPath
 from dualseg.models.dsrl.feature_transform import FeatureTransform
 from dualseg.models.dsrl.model import DsrlModel, DsrlOptions
 from dualseg.models.dsrl.sisr_decoder import SISRDecoder
@@ -73,7 +73,8 @@ def create_model(
             "full" takes its stage's, "group" keeps the one before it in the whole stage,
             "undilated" has none.
         multi_grid: Factor on the dilation of each block of a ResNet's last stage.
-        backbone_options: What only some backbones know; see `create_backbone`.
+        backbone_options: What only some backbones know; see `create_backbone`. For BiSeNet also
+            `spatial_channels`: of its spatial path's strided layers, and of its feature.
         atrous_rates: Of ASPP and the like; 6, 12, 18 at stride 16 where not given.
         head_variant: Where libraries differ; see the head.
         head_options: What only some heads know, such as `channels`; see the head.
@@ -120,18 +121,21 @@ def create_model(
         "dsrl": options.to_dict() if options else False,
         "num_classes": num_classes,
     }
+    of_body = dict(backbone_options)
+    spatial_channels = of_body.pop("spatial_channels", None) if name == "bisenet" else None
     body = create_backbone(
         backbone,
         output_stride=output_stride,
         stem=stem,
         first_block=first_block,
         multi_grid=multi_grid,
-        options=backbone_options,
+        options=of_body,
         pretrained=pretrained,
     )
     shared_info = body.feature_info
     if name == "bisenet":
-        body = WithSpatialPath(body)
+        widths = tuple(spatial_channels or SPATIAL_CHANNELS)
+        body = WithSpatialPath(body, channels=widths)  # type: ignore[arg-type]
         shared_info = body.feature_info
     if name == "deeplabv2" and head_variant != "single_scale":
         body = MultiScaleBackbone(body, align_corners=align_corners)

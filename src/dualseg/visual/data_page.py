@@ -36,7 +36,9 @@ def data_page(
         notes: What was inferred, one line each.
     """
     training = next(iter(statistics.values()))
-    facts = {split: f"{s.num_images} images: {describe_sizes(s)}" for split, s in statistics.items()}
+    facts = {
+        split: f"{s.num_images} images: {describe_sizes(s)}" for split, s in statistics.items()
+    }
     facts["Mean (RGB, 0 to 1)"] = ", ".join(f"{value:.4f}" for value in training.mean)
     facts["Deviation"] = ", ".join(f"{value:.4f}" for value in training.std)
     facts |= {f"Note {number}": note for number, note in enumerate(notes, start=1)}

@@ -20,6 +20,7 @@ from dualseg.checkpoints.importers import (
     mmsegmentation,
     ocnet,
     sanje2v,
+    smp,
     torchvision,
     vainf,
     zhang,
@@ -34,6 +35,7 @@ from dualseg.models.catalog import create_model
 IMPORTERS: dict[str, ModuleType] = {
     "torchvision": torchvision,
     "mmsegmentation": mmsegmentation,
+    "smp": smp,
     "jfzhang": jfzhang,
     "vainf": vainf,
     "zhang": zhang,

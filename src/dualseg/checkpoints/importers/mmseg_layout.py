@@ -41,6 +41,8 @@ HARMLESS = {
     "frozen_stages",
     "with_cp",
     "stem_channels",
+    "style",
+    "widen_factor",
     "zero_init_residual",
     "act_cfg",
 }
@@ -156,7 +158,7 @@ def _require_covered(backbone: Mapping[str, Any], head: Mapping[str, Any], origi
         if norm not in ("BN", "SyncBN"):
             raise InputError(f"{origin} has norm layers {norm}; covered are BN and SyncBN")
     for key, value in backbone.items():
-        if key not in HARMLESS and key != "style" and value not in (None, False, 1):
+        if key not in HARMLESS and value is not None and value is not False:
             raise InputError(f"{origin} sets {key}={value!r} in its backbone: not covered")
 
 

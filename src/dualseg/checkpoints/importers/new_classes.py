@@ -68,11 +68,8 @@ def replace_classes(
     row_of = {name.casefold(): row for row, name in enumerate(old.class_names)}
     sources = [row_of.get(name.casefold()) for name in new.class_names]
     replaced = dict(weights)
-    for name in classifier_tensors(architecture):
-        replaced[name] = fresh[name].clone()
-        for row, source in enumerate(sources):
-            if source is not None:
-                replaced[name][row] = weights[name][source]
+    for name, axes in classifier_tensors(architecture).items():
+        replaced[name] = _with_known_rows(fresh[name], weights[name], axes, sources)
     named = list(zip(new.class_names, sources, strict=True))
     return Replaced(
         replaced,
@@ -81,12 +78,37 @@ def replace_classes(
     )
 
 
-def classifier_tensors(architecture: Mapping[str, Any]) -> list[str]:
-    """Tensors with one row for each class: those whose shape follows the number of classes."""
+def _with_known_rows(
+    fresh: Tensor, old: Tensor, axes: tuple[int, ...], sources: list[int | None]
+) -> Tensor:
+    """`fresh` with what `old` holds for known classes, on every axis that follows the classes.
+
+    A transposed convolution from classes to classes has two such axes.
+    """
+    rows = torch.tensor([row for row, source in enumerate(sources) if source is not None]).long()
+    known = torch.tensor([source for source in sources if source is not None]).long()
+    taken, result = old, fresh.clone()
+    place: list[Tensor | slice] = [slice(None)] * fresh.dim()
+    for number, axis in enumerate(axes):
+        taken = taken.index_select(axis, known)
+        shape = [1] * len(axes)
+        shape[number] = -1
+        place[axis] = rows.reshape(shape)  # open mesh: every combination of known classes
+    result[tuple(place)] = taken
+    return result
+
+
+def classifier_tensors(architecture: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Tensors whose shape follows the number of classes, with the axes that do."""
     num_classes = int(architecture["num_classes"])
     shapes = []
     for count in (num_classes, num_classes + 1):
         with torch.device("meta"):
             network = create_model(**{**architecture, "num_classes": count})
         shapes.append({name: tuple(t.shape) for name, t in network.state_dict().items()})
-    return [name for name, shape in shapes[0].items() if shape != shapes[1][name]]
+    few, more = shapes
+    axes = {
+        name: tuple(i for i, (a, b) in enumerate(zip(shape, more[name], strict=True)) if a != b)
+        for name, shape in few.items()
+    }
+    return {name: found for name, found in axes.items() if found}

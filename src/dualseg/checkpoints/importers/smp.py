@@ -43,7 +43,7 @@ ARCHITECTURES = {
     },
     **{f"pspnet_{backbone}": f"PSPNet, {backbone} up to stride 8" for backbone in BACKBONES},
     **{
-        f"{name}_{backbone}_os{stride}": f"{title}, {backbone}, output stride {stride}"
+        f"{name}_{backbone}-os{stride}": f"{title}, {backbone}, output stride {stride}"
         for name, title in CLASSES.items()
         for backbone in BACKBONES
         for stride in (8, 16)
@@ -99,9 +99,10 @@ def recognise(tensors: Mapping[str, Tensor]) -> str | None:
 
 def translate(checkpoint: ForeignCheckpoint, arch: str) -> Translation:
     """One of `ARCHITECTURES` under our names."""
-    name, backbone = arch.split("_")[:2]
+    base, _, stride = arch.partition("-os")
+    name, _, backbone = base.partition("_")
     told = recognise(checkpoint.tensors)
-    if told != f"{name}_{backbone}":
+    if told != base:
         raise InputError(
             f"{checkpoint.path} is no {arch} of {NAME}: its tensors are those of "
             f"{told or 'another network'}"
@@ -109,7 +110,7 @@ def translate(checkpoint: ForeignCheckpoint, arch: str) -> Translation:
     config = checkpoint.meta.get("config")
     config = config if isinstance(config, Mapping) else {}
     _require_covered(name, config, checkpoint)
-    dilation = _find_dilation(checkpoint, arch, config)
+    dilation = _find_dilation(checkpoint, name, stride, config)
     moves = Translator(checkpoint.tensors, origin=f"{NAME} {arch}")
     is_timm = moves.has("encoder.model")
     if name == "pspnet":
@@ -163,29 +164,41 @@ def _require_covered(name: str, config: Mapping[str, Any], checkpoint: ForeignCh
             )
 
 
-def _find_dilation(checkpoint: ForeignCheckpoint, arch: str, config: Mapping[str, Any]) -> Dilation:
-    name, _, *stride = arch.split("_")
+def _find_dilation(
+    checkpoint: ForeignCheckpoint, name: str, stride: str, config: Mapping[str, Any]
+) -> Dilation:
+    """From config.json, else from the stride that `--arch` ends in.
+
+    Raises:
+        InputError: Neither says it, or they contradict each other.
+    """
     if name == "pspnet":
         return Dilation(8, (), "its tensors")
     if config:
-        own = Dilation(
-            int(config.get("encoder_output_stride", DEFAULT_STRIDE[name])),
-            tuple(int(rate) for rate in config.get("decoder_atrous_rates", RATES)),
-            "config.json",
-        )
-        if stride and stride[0] != f"os{own.output_stride}":
+        own = _read_config(checkpoint, name, config)
+        if stride not in ("", str(own.output_stride)):
             raise InputError(
-                f"the config.json in {checkpoint.path} contradicts --arch {arch}: its output "
-                f"stride is {own.output_stride}; leave --arch out"
+                f"the config.json in {checkpoint.path} contradicts --arch: its output stride is "
+                f"{own.output_stride}, not {stride}; leave --arch out"
             )
         return own
     if not stride:
+        arch = recognise(checkpoint.tensors)
         raise InputError(
             f"{checkpoint.path} is a {arch} of {NAME} without its config.json, and its tensors do "
-            f"not tell the output stride; say it with --arch {arch}_os8 or {arch}_os16 (the "
+            f"not tell the output stride; say it with --arch {arch}-os8 or {arch}-os16 (the "
             f"library's own is {DEFAULT_STRIDE[name]})"
         )
-    return Dilation(int(stride[0].removeprefix("os")), RATES, f"--arch {arch}")
+    return Dilation(int(stride), RATES, "--arch")
+
+
+def _read_config(checkpoint: ForeignCheckpoint, name: str, config: Mapping[str, Any]) -> Dilation:
+    try:
+        output_stride = int(config.get("encoder_output_stride", DEFAULT_STRIDE[name]))
+        rates = tuple(int(rate) for rate in config.get("decoder_atrous_rates", RATES))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the config.json in {checkpoint.path} cannot be read: {error}") from error
+    return Dilation(output_stride, rates, "config.json")
 
 
 def _move_deeplab_v3(moves: Translator) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dualseg.models.backbones.backbone import Backbone
 from dualseg.models.backbones.densenet import DenseNet, densenet_plan
 from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.backbones.drn import DRN
+from dualseg.models.backbones.listed_dilations import set_dilations
 from dualseg.models.backbones.mobilenet_v3 import MobileNetV3Large
 from dualseg.models.backbones.resnet import RESNETS, STEMS
 from dualseg.models.backbones.timm_backbone import ALIASES, TimmBackbone
@@ -47,14 +48,14 @@ FAMILIES: dict[str, Family] = {
         RESNETS,
         ALL_STRIDES,
         tuple(STEMS),
-        ("ceil_pool", "stride_on", "norm_eps", "depth"),
+        ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations"),
         "He et al. 2015, arXiv:1512.03385; timm",
     ),
     "MobileNetV2": Family(
         ("mobilenet_v2",),
         ALL_STRIDES,
         (),
-        ("pad_before_expand", "pad_stem", "norm_eps", "depth"),
+        ("pad_before_expand", "pad_stem", "norm_eps", "depth", "dilations"),
         "Sandler et al. 2018, arXiv:1801.04381; timm",
     ),
     "MobileNetV3": Family(
@@ -107,7 +108,7 @@ OTHERS = Family(
     ("any timm model with features",),
     ALL_STRIDES,
     (),
-    ("ceil_pool", "stride_on", "norm_eps", "depth"),
+    ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations"),
     "https://github.com/huggingface/pytorch-image-models",
 )
 
@@ -152,7 +153,8 @@ def create_backbone(
         first_block: Dilation of a block that lost its stride; see `dilation.py`.
         multi_grid: ResNets only. Factor on the dilation of each block of the last stage.
         options: What only some backbones know, by the names in `FAMILIES`. `norm_eps`: epsilon of
-            every batch norm. The others are arguments of the backbone's class.
+            every batch norm. `dilations`: see `set_dilations`. The others are arguments of the
+            backbone's class.
         pretrained: False, True (download) or the path of a local file.
 
     Raises:
@@ -162,6 +164,7 @@ def create_backbone(
         raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
     options = _checked_options(name, options or {})
     norm_eps = options.pop("norm_eps", None)
+    dilations = options.pop("dilations", None)
     if _is_our_own(name):
         _refuse_dilation_rules(name, stem, first_block, multi_grid)
         backbone = _create_own(name, output_stride, options, pretrained)
@@ -175,6 +178,8 @@ def create_backbone(
             pretrained=pretrained,
             **options,
         )
+        if dilations is not None:
+            set_dilations(backbone.body, dilations)
     if norm_eps is not None:
         set_norm_eps(backbone, norm_eps)  # type: ignore[arg-type]
     return backbone

@@ -7,7 +7,7 @@ from dualseg.models.backbones.backbone import Backbone
 from dualseg.models.backbones.features import FeatureInfo
 from dualseg.models.layers import conv_bn_relu
 
-INNER_CHANNELS = 64
+SPATIAL_CHANNELS = (64, 128)
 CONTEXT_FEATURES = 2  # the deepest ones, which the context path reads
 SPATIAL_STRIDE = 8
 
@@ -17,10 +17,10 @@ class WithSpatialPath(nn.Module):
 
     Args:
         body: The backbone: the context path's beginning.
-        channels: Of the spatial path's feature.
+        channels: Of the spatial path's three strided layers, and of its feature.
 
     Shape: (B, 3, H, W) -> the body's features; third from the end stands
-        (B, channels, ceil(H/8), ceil(W/8))
+        (B, channels[1], ceil(H/8), ceil(W/8))
 
     Raises:
         InputError: The body gives fewer than two features, or only coarser ones than stride 8
@@ -30,7 +30,7 @@ class WithSpatialPath(nn.Module):
         code (three 3x3 in the text).
     """
 
-    def __init__(self, body: Backbone, *, channels: int = 128):
+    def __init__(self, body: Backbone, *, channels: tuple[int, int] = SPATIAL_CHANNELS):
         super().__init__()
         info = body.feature_info
         self.position = len(info) - CONTEXT_FEATURES
@@ -41,14 +41,17 @@ class WithSpatialPath(nn.Module):
                 f"BiSeNet needs two deep features and no other beyond stride {SPATIAL_STRIDE}; "
                 f"this backbone gives strides {strides}. Choose another backbone or head"
             )
+        if len(channels) != 2 or min(channels) < 1:
+            raise InputError(f"spatial_channels {list(channels)} must be two numbers from 1 on")
+        inner, last = channels
         self.body = body
         self.spatial_path = nn.Sequential(
-            conv_bn_relu(3, INNER_CHANNELS, 7, stride=2),
-            conv_bn_relu(INNER_CHANNELS, INNER_CHANNELS, stride=2),
-            conv_bn_relu(INNER_CHANNELS, INNER_CHANNELS, stride=2),
-            conv_bn_relu(INNER_CHANNELS, channels, 1),
+            conv_bn_relu(3, inner, 7, stride=2),
+            conv_bn_relu(inner, inner, stride=2),
+            conv_bn_relu(inner, inner, stride=2),
+            conv_bn_relu(inner, last, 1),
         )
-        spatial = FeatureInfo(channels, SPATIAL_STRIDE)
+        spatial = FeatureInfo(last, SPATIAL_STRIDE)
         self.feature_info = (*info[: self.position], spatial, *info[self.position :])
         auxiliary_index = body.auxiliary_index % len(info)
         self.auxiliary_index = auxiliary_index + (auxiliary_index >= self.position)
