@@ -5,9 +5,10 @@
 At stride 8 an image of 1024x2048 has 32768 positions, whose naive product is a matrix of 2^30
 weights: 4096 MiB, twice over in inference (scores, softmax), three times in training (weights and
 the gradients of both). Every measurement is a process of its own, in fp32 and bf16: memory above
-the inputs (largest resident set) and wall-clock seconds of one pass. `--naive` measures the naive
-product too: it takes 8 GiB at the size above. At 65x129 positions all ways are compared number by
-number, and it ends with an error where they differ.
+the inputs (largest resident set) and processor seconds of one pass, which other programs disturb
+least with the default single thread. `--naive` measures the naive product too: it takes 9 GiB at
+the size above. At 65x129 positions all ways are compared number by number, and it ends with an
+error where they differ.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dualseg.models.attention import _fused, as_maps, attend, positions
+from dualseg.models.attention import as_maps, fused, in_blocks, positions
 from dualseg.models.heads.ccnet import attend_criss_cross
 
 STRIDE = 8
@@ -32,7 +33,7 @@ Inputs = tuple[Tensor, Tensor, Tensor]  # query, key, value as maps (B, C, h, w)
 
 
 class Layer(NamedTuple):
-    """Widths of an attention layer behind a ResNet-50, and the ways to compute it, ours first."""
+    """Widths of an attention layer behind a ResNet-50, and the ways to compute it."""
 
     key_channels: int
     value_channels: int
@@ -40,11 +41,14 @@ class Layer(NamedTuple):
 
     def inputs(self, size: tuple[int, int], dtype: torch.dtype, *, training: bool) -> Inputs:
         """Inner products are of the order of 1."""
-        widths = (self.key_channels, self.key_channels, self.value_channels)
-        query, key, value = (torch.randn(1, width, *size) for width in widths)
-        query, key = query * self.key_channels**-0.25, key * self.key_channels**-0.25
-        query, key, value = (t.to(dtype).requires_grad_(training) for t in (query, key, value))
-        return query, key, value
+
+        def maps(channels: int, deviation: float) -> Tensor:
+            numbers = torch.randn(1, channels, *size, dtype=dtype).mul_(deviation)
+            return numbers.requires_grad_(training)
+
+        deviation = self.key_channels**-0.25
+        query, key = maps(self.key_channels, deviation), maps(self.key_channels, deviation)
+        return query, key, maps(self.value_channels, 1.0)
 
 
 def attention_layer(key_channels: int, value_channels: int, scale: float) -> Layer:
@@ -56,8 +60,8 @@ def attention_layer(key_channels: int, value_channels: int, scale: float) -> Lay
         )
 
     ways = {
-        "ours": over_positions(lambda q, k, v: attend(q, k, v, scale=scale)),
-        "torch, fused": over_positions(lambda q, k, v: _fused(q, k, v, scale)),
+        "in blocks": over_positions(lambda q, k, v: in_blocks(q, k, v, scale=scale)),
+        "fused": over_positions(lambda q, k, v: fused(q, k, v, scale=scale)),
         "naive": over_positions(lambda q, k, v: torch.softmax(scale * q @ k.mT, dim=2) @ v),
     }
     return Layer(key_channels, value_channels, ways)
@@ -76,7 +80,7 @@ def masked_product(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 LAYERS = {
     "DANet position": attention_layer(64, 512, 1.0),
     "OCNet base": attention_layer(256, 256, 256**-0.5),
-    "CCNet criss-cross": Layer(64, 512, {"ours": attend_criss_cross, "naive": masked_product}),
+    "CCNet": Layer(64, 512, {"criss-cross": attend_criss_cross, "naive": masked_product}),
 }
 
 
@@ -92,9 +96,9 @@ def measure(layer: Layer, way: str, size: tuple[int, int], dtype: str, *, traini
     run(layer.inputs((8, 8), DTYPES[dtype], training=training))  # libraries take what they need
     inputs = layer.inputs(size, DTYPES[dtype], training=training)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     run(inputs)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"mib": (after - before) / 1024, "seconds": seconds}
 
@@ -115,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Memory and time of attention.")
     parser.add_argument("--height", type=int, default=1024)
     parser.add_argument("--width", type=int, default=2048)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--training", action="store_true", help="forward and backward")
     parser.add_argument("--naive", action="store_true", help="measure the naive product too")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)

@@ -99,6 +99,8 @@ def _all_proofs() -> Iterator[Proof]:
     yield from _torchvision()
     yield from _smp()
     for path in sorted(GOLDEN.glob("*.npz")):
+        if path.stem.startswith("smp_"):
+            continue  # compared with the library itself above
         made = load_golden(path)
         library, translation = _translate(path.stem, made)
         network = path.stem.partition("_")[2]

@@ -20,10 +20,10 @@ LANES = 8  # the fused kernels take channels in multiples of this
 def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
     """softmax(scale * query @ key^T) @ value, the softmax over the keys.
 
-    On a CPU in blocks of queries, elsewhere by torch's fused kernels; neither forms all N x M
-    weights, forwards or backwards. torch's fused CPU kernel wants queries as wide as the values and
-    gains nothing from bf16 (benchmarks/attention_memory.py), so on a CPU it serves only
-    `torch.export` and `torch.compile`, which cannot read a loop over blocks.
+    By torch's fused kernel or in blocks of queries; neither forms all N x M weights, forwards or
+    backwards. The fused CPU kernel wants queries as wide as the values and loses to the blocks
+    where they must be widened (benchmarks/attention_memory.py). `torch.export` and `torch.compile`,
+    which cannot read a loop over blocks, always get the fused one.
 
     Args:
         query: (B, N, D)
@@ -34,9 +34,31 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor
     Returns:
         (B, N, C) of the value's dtype. Inner products and softmax are in fp32.
     """
-    if query.is_cpu and not torch.compiler.is_compiling():
-        return _Blockwise.apply(query, key, value, scale)  # type: ignore[no-any-return]
-    return _fused(query, key, value, scale)
+    is_uneven = query.shape[2] != value.shape[2]
+    if query.is_cpu and is_uneven and not torch.compiler.is_compiling():
+        return in_blocks(query, key, value, scale=scale)
+    return fused(query, key, value, scale=scale)
+
+
+def in_blocks(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
+    """`attend` in plain matrix products, for a CPU."""
+    return _Blockwise.apply(query, key, value, scale)  # type: ignore[no-any-return]
+
+
+def fused(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
+    """`attend` by torch's kernel, its inputs widened by zeros, which change no inner product."""
+    channels = value.shape[2]
+    multiple = max(query.shape[2], channels) if query.is_cpu else LANES
+    query, key, value = (_widen(t, multiple).unsqueeze(1) for t in (query, key, value))
+    with without_autocast(query):
+        attended = F.scaled_dot_product_attention(query, key, value, scale=scale)
+    return attended[:, 0, :, :channels]
+
+
+def _widen(vectors: Tensor, multiple: int) -> Tensor:
+    """To the next multiple of so many channels, which lie side by side in memory: given others,
+    torch forms all weights without a word."""
+    return F.pad(vectors, (0, -vectors.shape[2] % multiple)).contiguous()
 
 
 def without_autocast(maps: Tensor) -> torch.autocast:
@@ -117,18 +139,3 @@ def _blocks(query: Tensor, key: Tensor) -> Iterator[tuple[slice, slice]]:
     for image in range(0, batch, images):
         for row in range(0, positions, rows):
             yield slice(image, image + images), slice(row, row + rows)
-
-
-def _fused(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Widened by zeros, which change no inner product, to what the kernels take."""
-    channels = value.shape[2]
-    multiple = max(query.shape[2], channels) if query.is_cpu else LANES
-    query, key, value = (_widen(t, multiple).unsqueeze(1) for t in (query, key, value))
-    attended = F.scaled_dot_product_attention(query, key, value, scale=scale)
-    return attended[:, 0, :, :channels]
-
-
-def _widen(vectors: Tensor, multiple: int) -> Tensor:
-    """To the next multiple of so many channels, which lie side by side in memory: given others,
-    torch forms all weights without a word."""
-    return F.pad(vectors, (0, -vectors.shape[2] % multiple)).contiguous()
