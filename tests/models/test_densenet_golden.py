@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import reference
 from dualseg.models.backbones.densenet import DenseNet
 from dualseg.models.heads.densenet_fusion import DenseNetFusionHead
 from reference.golden import Golden, compare, load_golden
 from reference.random_weights import random_image, random_tensors
 
+GOLDEN = Path(__file__).parents[1] / "reference" / "golden" / "networks"
 DEEP = {"stem": "deep", "compression": False, "latter_pooling": False}
 NETWORKS: dict[str, tuple[dict[str, Any], str]] = {  # file: options of the backbone, variant
     "dense30k36": ({}, "plain"),
@@ -62,8 +62,7 @@ def test_the_golden_files_tell_other_networks_apart(name, change, variant):
 
 
 def load(name: str) -> Golden:
-    folder = Path(next(iter(reference.__path__))) / "golden"
-    return load_golden(folder / f"tensorpack_{name}.npz")
+    return load_golden(GOLDEN / f"tensorpack_{name}.npz")
 
 
 @torch.no_grad()
@@ -90,9 +89,7 @@ def predict(
         F.conv2d(maps, parts["classifier"][f"{i}.weight"], parts["classifier"][f"{i}.bias"])
         for i, maps in enumerate((features, *sides))
     ]
-    return torch.cat(
-        [F.interpolate(m, size, mode="bilinear", align_corners=False) for m in logits]
-    )
+    return torch.cat([F.interpolate(m, size, mode="bilinear", align_corners=False) for m in logits])
 
 
 def load_strictly(module: torch.nn.Module, weights: dict[str, Tensor]) -> None:
@@ -134,7 +131,8 @@ def transition_name(name: str) -> str:
         (r"unit(\d)\.conv1\.", lambda m: f"branch.{3 * int(m[1]) - 1}."),
         (r"unit_skip\.preact\.", "shortcut.0."),
         (r"unit_skip\.conv1\.", "shortcut.2."),
-        (r"transition_se(\d)\.", "3."),  # behind the average: the third is at the lost stride
+        (r"transition_se[12]\.", "4."),  # behind the average, which the third one has not
+        (r"transition_se3\.", "3."),
         (r"transition_se\.", "branch.9."),
         (r"preact\.", "0."),
         (r"conv1\.", "2."),

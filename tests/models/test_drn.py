@@ -1,9 +1,19 @@
+from pathlib import Path
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from dualseg.core.errors import InputError
+from dualseg.models.backbones.create import create_backbone
 from dualseg.models.backbones.drn import DRN, PLANS, rename_weights
+from dualseg.models.backbones.weights import load_published
+from reference.golden import compare, load_golden
+from reference.original_weights import original_tensors
+from reference.random_weights import random_image
+
+GOLDEN = Path(__file__).parents[1] / "reference" / "golden" / "networks"
 
 
 def dilations(layer):
@@ -23,6 +33,20 @@ def test_declared_channels_and_strides_are_true(name):
     for found, (channels, stride) in zip(features, network.feature_info, strict=True):
         assert found.shape == (1, channels, -(-65 // stride), -(-97 // stride))
     assert [info.stride for info in network.feature_info] == [1, 2, 4, 8, 8, 8]
+
+
+@pytest.mark.parametrize("name", ["drn_a_50", "drn_c_26", "drn_c_58", "drn_d_24", "drn_d_54"])
+@torch.no_grad()
+def test_it_is_the_authors_network(name):
+    golden = load_golden(GOLDEN / f"fyu_{name}.npz")
+    weights = original_tensors(golden.shapes)
+    network = create_backbone(name, output_stride=8)
+    load_published(network, rename_weights(weights), source="fyu/drn")  # type: ignore[arg-type]
+    network.eval()  # type: ignore[attr-defined]
+    classifier = weights["fc.weight"].reshape(19, -1, 1, 1)
+    for size, sample in golden.outputs.items():
+        logits = F.conv2d(network(random_image(size))[-1], classifier, weights["fc.bias"])
+        compare(F.interpolate(logits, size, mode="bilinear", align_corners=False), sample)
 
 
 @pytest.mark.parametrize(

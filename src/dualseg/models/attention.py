@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.amp import custom_bwd, custom_fwd
 from torch.autograd.function import once_differentiable
 
-BLOCK = 2**22  # pairs whose weights are held at once: 16 MiB in fp32, whatever the image
+BLOCK = 2**23  # pairs whose weights are held at once: 32 MiB in fp32, whatever the image
 LANES = 8  # the fused kernels take channels in multiples of this
 
 
@@ -41,7 +41,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor
 
 
 def in_blocks(query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
-    """`attend` in plain matrix products, for a CPU."""
+    """`attend` in plain matrix products, for a CPU; on vectors that lie together in memory, since
+    every block reads all keys and values: in bf16 that is three times as fast."""
+    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     return _Blockwise.apply(query, key, value, scale)  # type: ignore[no-any-return]
 
 
@@ -98,7 +100,7 @@ class _Blockwise(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
         query, key, value, attended = ctx.saved_tensors
         with torch.autocast("cpu", enabled=False):
-            grads = _gradients(query, key, value, attended, upstream, ctx.scale)
+            grads = _gradients(query, key, value, attended, upstream.contiguous(), ctx.scale)
         return *grads, None
 
 

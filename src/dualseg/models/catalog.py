@@ -250,7 +250,7 @@ def _backbone_options(
     if given is None and name == "pspnet" and variant == "smp":
         return {"depth": 3}
     if given is None and name == "densenet_fusion" and not backbone.startswith("densenet"):
-        return {"stem": "deep", "compression": False, "latter_pooling": False}
+        return {"stem": "deep", "compression": False, "latter_pooling": False, "dropout": 0.2}
     return given or {}
 
 

@@ -116,10 +116,20 @@ ENTRIES: dict[str, Entry] = {
         options=("channels",),
     ),
     "densenet_fusion": Entry(
-        "DenseNet-DeepLab with multi-level fusion (dense in dense), Zhuo 2017, tensorpack examples",
+        "DenseNet-DeepLab, Hu 2017: a shallow, wide DenseNet, its levels fused (dense in dense)",
         "dongzhuoyao/tensorpack",
         backbone="dense30k48",
-        variants=("newdid6", "newdid6_senet", "newdid4", "newdid4_1", "plain"),
+        variants=(
+            "newdid6",
+            "newdid6_senet",
+            "newdid4",
+            "newdid4_1",
+            "newdid",
+            "newdid2",
+            "did",
+            "did4",
+            "plain",
+        ),
         options=("channels",),
     ),
 }

@@ -89,7 +89,9 @@ FAMILIES: dict[str, Family] = {
         (
             "stem",
             "compression",
+            "transition",
             "latter_pooling",
+            "dropout",
             "squeeze_excite",
             "transition_squeeze_excite",
             "norm_eps",

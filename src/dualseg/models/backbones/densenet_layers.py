@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from timm.layers import AvgPool2dSame
 from torch import Tensor, nn
 
 from dualseg.models.layers import SqueezeExcite
@@ -76,7 +75,8 @@ def pooled_transition(
     if shrinks:
         layers.append(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
     elif averages:
-        layers.append(AvgPool2dSame(2, stride=1, count_include_pad=False))
+        # The border repeats, so that an edge is the average of what there is.
+        layers.append(nn.Sequential(nn.ReplicationPad2d((0, 1, 0, 1)), nn.AvgPool2d(2, stride=1)))
     if squeeze_excite is not None:
         layers.append(SqueezeExcite(out_channels, squeeze_excite))
     return nn.Sequential(*layers)
