@@ -8,6 +8,7 @@ built beside ours, and segmentation_models_pytorch's where it is installed (the 
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -23,7 +24,7 @@ from dualseg.checkpoints.importers import mmsegmentation
 from dualseg.checkpoints.importers.catalog import IMPORTERS, import_checkpoint
 from dualseg.checkpoints.importers.translation import Translation
 from dualseg.core.files import write_text
-from reference.golden import Golden, difference, load_golden
+from reference.golden import Golden, Sample, difference, load_golden
 from reference.original_weights import original_tensors
 from reference.originals import GOLDEN, all_logits, build
 from reference.random_weights import random_image, randomize
@@ -106,6 +107,40 @@ def _all_proofs() -> Iterator[Proof]:
         library, translation = _translate(path.stem, made)
         network = path.stem.partition("_")[2]
         yield _compare_golden(library, network, made, translation, is_bgr=_starts(path.stem, BGR))
+    yield from _networks()
+
+
+def _networks() -> Iterator[Proof]:
+    """Networks nobody imports: their own tests are run, with a comparison that remembers."""
+    from models import test_deeplab_v1, test_densenet_golden, test_drn
+
+    for name in ("drn_a_50", "drn_c_26", "drn_c_58", "drn_d_24", "drn_d_54"):
+        yield _record(test_drn, lambda m, n=name: m.test_it_is_the_authors_network(n), "fyu", name)
+    for name in test_densenet_golden.NETWORKS:
+        run = partial(test_densenet_golden.test_the_network_is_the_originals, name)
+        yield _record(test_densenet_golden, lambda _, r=run: r(), "tensorpack", name)
+    run = test_deeplab_v1.test_the_catalogues_deeplab_v1_is_the_original
+    yield _record(test_deeplab_v1, lambda _: run(), "wangleihitcs", "deeplabv1_vgg16")
+
+
+def _record(
+    module: ModuleType, run: Callable[[ModuleType], object], library: str, name: str
+) -> Proof:
+    found: list[tuple[float, float]] = []
+    sizes: list[str] = []
+
+    def remember(logits: Tensor, sample: Sample) -> None:
+        found.append(difference(logits, sample))
+        sizes.append(f"{logits.shape[-2]}x{logits.shape[-1]}")
+
+    kept, module.compare = module.compare, remember
+    try:
+        run(module)
+    finally:
+        module.compare = kept
+    error, agreement = max(e for e, _ in found), min(a for _, a in found)
+    ours = name.replace("_", " ")
+    return Proof(library, name, ours, "golden file", ", ".join(sizes), error, agreement)
 
 
 def _translate(name: str, made: Golden) -> tuple[str, Translation]:
