@@ -4,8 +4,10 @@
     palette: [[0, 0, 0], [200, 0, 0], [0, 0, 200]]   # one colour a class
     values: {0: 0, 10: 1, 20: 2, 99: 255}            # value in the file -> class id; 255: ignored
     ignore_index: 99                                 # value in the file that is ignored
+    colors:                                          # masks that hold colours in place of ids
+      - {color: [200, 0, 0], class: cat}             # a name, a class id, or 255: ignored
 
-Every key may be left out.
+Every key may be left out. `dataset.yaml` of a run has further keys, which are passed over.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,8 @@ from dualseg.core.errors import InputError, nearest
 from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color
 
 DECLARATION_FILE = "dataset.yaml"
-KEYS = ("class_names", "palette", "ignore_index", "values")
+KEYS = ("class_names", "palette", "ignore_index", "values", "colors")
+RUN_KEYS = ("name", "root", "train", "val", "notes")  # what a run records besides
 MAX_VALUE = 65535
 
 
@@ -31,12 +34,14 @@ class Declaration:
         palette: One colour a class.
         ignore_index: Raw value that is ignored.
         values: Raw value -> class id, or 255 for ignored.
+        colors: Colour -> name of a class or its id, or 255 for ignored.
     """
 
     class_names: tuple[str, ...] | None = None
     palette: tuple[Color, ...] | None = None
     ignore_index: int | None = None
     values: Mapping[int, int] | None = None
+    colors: Mapping[Color, str | int] | None = None
 
 
 def read_declaration(root: Path) -> Declaration:
@@ -49,17 +54,19 @@ def read_declaration(root: Path) -> Declaration:
     if not path.is_file():
         return Declaration()
     given = read_yaml(path)
-    faults = [f"{key}: unknown key; {nearest(str(key), KEYS)}" for key in given if key not in KEYS]
+    known = (*KEYS, *RUN_KEYS) if set(RUN_KEYS) <= set(given) else KEYS
+    faults = [f"{key}: unknown key; {nearest(str(key), KEYS)}" for key in given if key not in known]
     names = _class_names(given.get("class_names"), faults)
     palette = _palette(given.get("palette"), faults)
     ignore = _ignore_index(given.get("ignore_index"), faults)
     values = _values(given.get("values"), ignore, faults)
+    colors = _colors(given.get("colors"), faults)
     if not faults:
         faults += _disagreements(names, palette, ignore, values)
     if faults:
         count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
         raise InputError(f"{path} has {count}:", faults)
-    return Declaration(names, palette, ignore, values)
+    return Declaration(names, palette, ignore, values, colors)
 
 
 def _class_names(given: Any, faults: list[str]) -> tuple[str, ...] | None:
@@ -125,6 +132,31 @@ def _values(given: Any, ignore: int | None, faults: list[str]) -> dict[int, int]
         )
         return None
     return {IGNORE_INDEX: IGNORE_INDEX, **given} if ignore is None else {ignore: 255, **given}
+
+
+def _colors(given: Any, faults: list[str]) -> dict[Color, str | int] | None:
+    if given is None:
+        return None
+    entries = given if isinstance(given, list) else [given]
+    wrong = [entry for entry in entries if not _is_color_entry(entry)]
+    if wrong or not entries:
+        faults.append(
+            "colors: expected a list of {color: [red, green, blue], class: name or id}, got "
+            f"{wrong[0] if wrong else given!r}"
+        )
+        return None
+    red_green_blue = [tuple(entry["color"]) for entry in entries]
+    doubled = sorted({color for color in red_green_blue if red_green_blue.count(color) > 1})
+    if doubled:
+        faults.append(f"colors: {list(doubled[0])} stands twice; give each colour one class")
+    return dict(zip(red_green_blue, (entry["class"] for entry in entries), strict=True))
+
+
+def _is_color_entry(given: Any) -> bool:
+    if not isinstance(given, dict) or set(given) != {"color", "class"}:
+        return False
+    named = isinstance(given["class"], str) or _is_int(given["class"], 255)
+    return named and _is_color(given["color"])
 
 
 def _disagreements(

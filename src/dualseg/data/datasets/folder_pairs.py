@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
+from dualseg.data.datasets.folder_lists import find_side_by_side, read_listed_pairs
 from dualseg.data.images import IMAGE_SUFFIXES
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
@@ -47,6 +48,31 @@ def find_pairs(root: Path) -> tuple[Pairs, list[str]]:
         InputError: A folder is missing or empty, a file has no partner or two, or there are too few
             pairs to split; all faulty files are counted.
     """
+    listed = read_listed_pairs(root)
+    if listed is None and not _holds_folders(root):
+        listed = find_side_by_side(root, MASK_SUFFIXES)
+    if listed is None:
+        pairs, notes = _pairs_of_folders(root)
+    else:
+        pairs, notes = listed[0], [listed[1]]
+    if "train" in pairs and "val" not in pairs:
+        total = len(pairs["train"])
+        pairs["train"], pairs["val"] = hold_out(pairs["train"], root)
+        notes.append(
+            f"split: no {'folder' if listed is None else 'list'} for val, so {len(pairs['val'])} "
+            f"of {total} images are held out, chosen by a hash of the name"
+        )
+    sizes = ", ".join(f"{len(files)} {split}" for split, files in pairs.items())
+    return pairs, [*notes, f"images: {sizes}"]
+
+
+def _holds_folders(root: Path) -> bool:
+    known = (*IMAGE_FOLDERS, *MASK_FOLDERS, *(n for names in SPLIT_FOLDERS.values() for n in names))
+    return bool(_matching(root, known))
+
+
+def _pairs_of_folders(root: Path) -> tuple[Pairs, list[str]]:
+    """Pairs of parallel folders, before anything is held out."""
     folders, notes = _split_pairs_of_folders(root)
     faults: list[str] = []
     pairs = {split: _pair(*both, root, faults) for split, both in folders.items()}
@@ -56,15 +82,7 @@ def find_pairs(root: Path) -> tuple[Pairs, list[str]]:
             f"perhaps with {', '.join(MASK_SUFFIXES)} at the end:",
             faults,
         )
-    if "train" in pairs and "val" not in pairs:
-        total = len(pairs["train"])
-        pairs["train"], pairs["val"] = _hold_out(pairs["train"], root)
-        notes.append(
-            f"split: no folder for val, so {len(pairs['val'])} of {total} images are held out, "
-            "chosen by a hash of the name"
-        )
-    sizes = ", ".join(f"{len(files)} {split}" for split, files in pairs.items())
-    return pairs, [*notes, f"images: {sizes}"]
+    return pairs, notes
 
 
 def _split_pairs_of_folders(root: Path) -> tuple[Folders, list[str]]:
@@ -194,7 +212,7 @@ def _fault(files: Iterable[Path], kind: str, root: Path) -> list[str]:
     return [f"{len(names)} {kind}: {', '.join(first_few(names))}"]
 
 
-def _hold_out(pairs: tuple[Pair, ...], root: Path) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+def hold_out(pairs: tuple[Pair, ...], root: Path) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     """About a fifth of the pairs by a hash of the name: the same on every machine.
 
     Each pair is decided on its own, so that it stays where it is when others come or go; only where
