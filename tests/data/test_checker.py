@@ -10,6 +10,7 @@ from dualseg.data.cache import CachedDataset
 from dualseg.data.cache_stores import RamStore
 from dualseg.data.checker import check_dataset
 from dualseg.data.dataset import FileDataset, Pair
+from dualseg.data.faults import DatasetError
 
 LABELS = LabelSpec(("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (5, 5, 5)))
 SIX = [[0, 0, 1], [1, 1, 255]]
@@ -27,13 +28,18 @@ def test_a_clean_data_set_is_summed_up(tmp_path: Path) -> None:
     assert summary.pixels_per_class == (4, 6, 0)
     assert summary.ignored_share == pytest.approx(2 / 12)
     assert summary.sizes == {(2, 3): 2}
-    assert summary.warnings == ("no pixel of: c",)
+    assert summary.kinds == {"RGB": 2}
+    assert list(map(str, summary.warnings)) == [
+        "W201 train has no pixel of: c; add images that show them"
+    ]
 
 
 def test_much_ignored_is_a_warning(tmp_path: Path) -> None:
     pairs = (_pair(tmp_path, "x", [[0, 1, 2], [255, 255, 255], [255, 255, 255]], (3, 3)),)
     summary = check_dataset(FileDataset(pairs, LABELS, "train"))
-    assert summary.warnings == ("67 % of all pixels are ignored",)
+    assert [warning.code for warning in summary.warnings] == ["W202"]
+    assert "train has 67 % of all pixels ignored" in str(summary.warnings[0])
+    assert not check_dataset(FileDataset(pairs, LABELS, "train"), much_ignored=0.7).warnings
 
 
 def test_all_kinds_of_faults_are_listed_at_once(tmp_path: Path) -> None:
@@ -53,24 +59,23 @@ def test_all_kinds_of_faults_are_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         check_dataset(FileDataset(pairs, LABELS, "val"))
     assert caught.value.headline == "the split 'val' has faults:"
-    cut, no_image, no_label, small, turned, unknown = caught.value.problems
+    small, turned, unknown, cut, no_image, no_label = caught.value.problems
     assert "cut.png" in cut
     assert "both.jpg" in no_image
     assert "both.png" in no_label
     assert "small.jpg is 2x3" in small
-    assert "small.png 1x2; make them equal" in small
+    assert "small.png is 1x2; expected both of one size; make them equal" in small
     assert "90 degrees" in turned
-    assert "unknown.png: label values 9 (3 pixels) are no class" in unknown
+    assert "unknown.png holds label values 9 (3 pixels) that are no class" in unknown
 
 
 def test_of_many_faults_five_are_shown_with_their_number(tmp_path: Path) -> None:
     pairs = tuple(_pair(tmp_path, f"x{index}", [[0, 1]]) for index in range(7))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(DatasetError) as caught:
         check_dataset(FileDataset(pairs, LABELS, "train"))
     assert len(caught.value.problems) == 6
-    assert caught.value.problems[-1] == (
-        "... and 2 more whose label has another size than the image"
-    )
+    assert caught.value.problems[-1] == "... and 2 more E101: image and label differ in size"
+    assert len(caught.value.faults) == 7
 
 
 def test_an_image_cut_off_behind_its_header_is_found(tmp_path: Path) -> None:

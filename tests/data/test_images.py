@@ -102,7 +102,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_format_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
     Image.fromarray(gray()).save(tmp_path / "a.gif")
-    with pytest.raises(InputError, match="allowed are JPEG, PNG"):
+    with pytest.raises(InputError, match="is a GIF; expected a JPEG, PNG"):
         read_image(tmp_path / "a.gif")
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from dualseg.cli.console import counting, percent, print_json, print_table, say
+from dualseg.cli.console import print_json
+from dualseg.cli.data_check import check
 from dualseg.cli.data_download import download
 from dualseg.cli.data_look import show, stats
 from dualseg.cli.options import Json
@@ -18,60 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-DataSource = Annotated[
-    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, a data set's name, or NAME:DIR.")
-]
-
-
-@app.command(epilog="Example: dualseg data check my-folder")
-def check(source: DataSource, json: Json = False) -> None:
-    """Find every fault of the labels before training: file, value, pixels, what to do."""
-    from dualseg.cli.recipes import find_data
-    from dualseg.config import DataSettings
-    from dualseg.data.catalog import open_splits
-    from dualseg.data.checker import check_dataset
-    from dualseg.data.leaks import describe_leak
-
-    name, root = find_data(source, before="folder")
-    splits = open_splits(DataSettings(name=name, root=root))
-    for note in splits.notes:
-        say(note)
-    summaries = {}
-    for dataset in (splits.train, splits.val):
-        with counting(f"checking {dataset.split}") as progress:
-            summaries[dataset.split] = check_dataset(dataset, progress=progress)
-    leak = describe_leak(splits.train, splits.val)
-    names = splits.train.labels.class_names
-    if json:
-        print_json(
-            {
-                split: {
-                    "num_images": summary.num_images,
-                    "pixels_per_class": dict(
-                        zip(names, map(int, summary.pixels_per_class), strict=True)
-                    ),
-                    "ignored_share": summary.ignored_share,
-                    "warnings": list(summary.warnings),
-                }
-                for split, summary in summaries.items()
-            }
-            | ({"warnings": [leak]} if leak else {})
-        )
-        return
-    for split, summary in summaries.items():
-        total = max(1, int(sum(summary.pixels_per_class)))
-        rows = [
-            [name, f"{pixels:,}", percent(pixels / total)]
-            for name, pixels in zip(names, map(int, summary.pixels_per_class), strict=True)
-        ]
-        title = f"{split}: {summary.num_images} images, ignored {percent(summary.ignored_share)}"
-        print_table(title, ["class", "pixels", "share"], rows)
-        for warning in summary.warnings:
-            say(f"warning: {split}: {warning}")
-    if leak:
-        say(f"warning: {leak}")
-
-
+app.command(epilog="Example: dualseg data check my-folder --out report.json")(check)
 app.command(epilog="Example: dualseg data stats my-folder --out data.html")(stats)
 app.command(epilog="Example: dualseg data show my-folder --out crops.png")(show)
 app.command(epilog="Example: dualseg data download voc --out voc")(download)

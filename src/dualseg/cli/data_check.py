@@ -1,0 +1,135 @@
+"""`dualseg data check`: every fault of a data set, before training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dualseg.cli.console import counting, percent, print_json, print_table, say
+from dualseg.cli.options import Json
+from dualseg.core.errors import InputError
+
+if TYPE_CHECKING:
+    from dualseg.data.catalog import Splits
+    from dualseg.data.checker import DatasetSummary
+    from dualseg.data.faults import Fault
+
+WRONG_DATA = 2
+
+DataSource = Annotated[
+    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, a data set's name, or NAME:DIR.")
+]
+
+
+def check(
+    source: DataSource,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write every fault and warning, NAME.json.")
+    ] = None,
+    ignored: Annotated[
+        float, typer.Option("--ignored", min=0, max=1, help="Warn above this share of ignored.")
+    ] = 0.5,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Decode also what has not changed since last time.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Find every fault of images and labels before training: file, value, pixels, what to do."""
+    from dualseg.cli.recipes import find_data
+    from dualseg.config import DataSettings
+    from dualseg.core.files import write_json
+    from dualseg.data.catalog import open_splits
+    from dualseg.data.check_warnings import duplicate_warnings
+    from dualseg.data.checker import check_dataset
+    from dualseg.data.faults import DatasetError
+
+    if out is not None and out.suffix.lower() != ".json":
+        raise InputError(f"--out {out}: the report is JSON; name it {out.with_suffix('.json')}")
+    name, root = find_data(source, before="folder")
+    faults: list[Fault] = []
+    warnings: list[Fault] = []
+    summaries: dict[str, DatasetSummary] = {}
+    names: tuple[str, ...] = ()
+    try:
+        splits = open_splits(DataSettings(name=name, root=root, cache="none"))
+    except InputError as error:
+        faults += _opening_faults(error, source)
+    else:
+        names = splits.train.labels.class_names
+        _tell_notes(splits)
+        for dataset in (splits.train, splits.val):
+            with counting(f"checking {dataset.split}") as progress:
+                try:
+                    summary = check_dataset(
+                        dataset, progress=progress, use_records=not no_cache, much_ignored=ignored
+                    )
+                except DatasetError as error:
+                    faults += error.faults
+                else:
+                    summaries[dataset.split] = summary
+                    warnings += summary.warnings
+        warnings += duplicate_warnings(splits.train, splits.val)
+    report = _report(faults, warnings, summaries, names)
+    if out is not None:
+        write_json(out, report)
+    if json:
+        print_json(report)
+    else:
+        _print_tables(summaries, names)
+        for warning in warnings:
+            say(f"warning: {warning}")
+    if faults and not json:
+        rest = f" (all of them in {out})" if out else "; --out report.json lists all of them"
+        raise DatasetError(f"{source} has {len(faults)} faults{rest}:", faults)
+    if faults:
+        raise typer.Exit(WRONG_DATA)
+
+
+def _opening_faults(error: InputError, source: str) -> "list[Fault]":
+    """What hinders the opening, one fault a line: folders, pairs, values of all masks together."""
+    from dualseg.data.faults import Fault, PictureError
+
+    if isinstance(error, PictureError):
+        return [error.fault]
+    lines = error.problems or (str(error),)
+    expected = error.headline if error.problems else ""
+    return [Fault("E100", source, line, expected, "correct the folder") for line in lines]
+
+
+def _tell_notes(splits: "Splits") -> None:
+    for note in splits.notes:
+        say(note)
+
+
+def _report(
+    faults: "list[Fault]",
+    warnings: "list[Fault]",
+    summaries: "dict[str, DatasetSummary]",
+    names: tuple[str, ...],
+) -> dict[str, Any]:
+    return {
+        "ok": not faults,
+        "faults": [fault.to_dict() for fault in faults],
+        "warnings": [warning.to_dict() for warning in warnings],
+    } | {
+        split: {
+            "num_images": summary.num_images,
+            "pixels_per_class": dict(zip(names, summary.pixels_per_class, strict=True)),
+            "ignored_share": summary.ignored_share,
+            "num_all_ignored": summary.num_all_ignored,
+            "sizes": {f"{h}x{w}": count for (h, w), count in summary.sizes.items()},
+            "modes": summary.kinds,
+        }
+        for split, summary in summaries.items()
+    }
+
+
+def _print_tables(summaries: "dict[str, DatasetSummary]", names: tuple[str, ...]) -> None:
+    for split, summary in summaries.items():
+        total = max(1, sum(summary.pixels_per_class))
+        rows = [
+            [name, f"{pixels:,}", percent(pixels / total)]
+            for name, pixels in zip(names, summary.pixels_per_class, strict=True)
+        ]
+        title = f"{split}: {summary.num_images} images, ignored {percent(summary.ignored_share)}"
+        print_table(title, ["class", "pixels", "share"], rows)

@@ -1,0 +1,81 @@
+"""What a file really is, whatever its name says: told by its first bytes, never decoded."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import TiffImagePlugin
+
+from dualseg.data.faults import PictureError, picture_error
+
+START_BYTES = 512
+WEB = (b"<!doctype", b"<html", b"<?xml", b"<svg", b"<head", b"<script", b"<!--", b"<!entity")
+OTHERS = {
+    b"GIF8": "a GIF",
+    b"%PDF": "a PDF",
+    b"8BPS": "a Photoshop document",
+    b"%!PS": "an EPS or PostScript document",
+    b"SIMPLE  =": "a FITS file",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x89HDF": "an HDF5 file",
+    b"\x00\x00\x00\x0cjP": "a JPEG 2000",
+    b"version https://git-lfs": "a Git LFS pointer (run git lfs pull)",
+    b"{": "JSON or plain text",
+}
+IMAGE_WIDTH, BITS, SAMPLES, SAMPLE_FORMAT = 256, 258, 277, 339
+PILLOW_STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def foreign_file(path: Path) -> PictureError:
+    """Why a file that Pillow does not know cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(START_BYTES)
+            bands = _describe_bands(file) if start[:4] in PILLOW_STARTS[4:] else None
+    except OSError as error:
+        return picture_error(
+            "E102", path, f"cannot be opened ({error.strerror})", "give the right to read it"
+        )
+    if not start:
+        return picture_error("E111", path, "is empty (zero bytes)", "copy or fetch it again")
+    if bands is not None:
+        return picture_error(
+            "E108",
+            path,
+            f"is a TIFF with {bands}, which is not supported yet",
+            "save the bands to use as 8-bit gray or RGB",
+            expected="one or three bands of 8 bits",
+        )
+    if start.startswith(PILLOW_STARTS):
+        return picture_error(
+            "E110", path, "is damaged: its header cannot be read", "copy or fetch it again"
+        )
+    plain = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if plain.startswith(WEB):
+        found, fix = "is a web page or SVG: looks like HTML, a failed download?", "fetch it again"
+        return picture_error("E111", path, found, fix)
+    for magic, kind in OTHERS.items():
+        if start.startswith(magic):
+            return picture_error("E111", path, f"is {kind}", "save it in one of these formats")
+    return picture_error(
+        "E111", path, "is no image of a known format", "save it in one of these formats"
+    )
+
+
+def _describe_bands(file: BinaryIO) -> str | None:
+    """`5 bands of 16 bits`; None where the directory of the TIFF cannot be read."""
+    file.seek(0)
+    head = file.read(8)
+    head += file.read(8) if 43 in (head[2], head[3]) else b""
+    try:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(head)
+        file.seek(directory.next)
+        directory.load(file)
+        if IMAGE_WIDTH not in directory:
+            return None
+        samples, bits = directory.get(SAMPLES, 1), directory.get(BITS, (1,))
+        number = " floating-point" if directory.get(SAMPLE_FORMAT, (1,))[0] == 3 else ""
+        return f"{samples} bands of {bits[0]}{number} bits"
+    except Exception:  # any damage: then the file is called damaged
+        return None

@@ -1,0 +1,52 @@
+"""`dualseg data check`: codes, report and exit code."""
+
+import json
+import shutil
+
+import numpy as np
+from PIL import Image
+
+
+def test_faults_are_listed_as_json_with_exit_code_2(dualseg, street, tmp_path):
+    (street / "images" / "3.png").write_bytes(b"<html>")
+    Image.fromarray(np.zeros((5, 5, 3), np.uint8)).save(street / "images" / "4.png")
+    out = tmp_path / "report.json"
+    found = dualseg("data", "check", street, "--json", "--out", out)
+    assert found.code == 2
+    assert found.json == json.loads(out.read_text())
+    faults = {fault["code"]: fault for fault in found.json["faults"]}
+    assert set(faults) == {"E101", "E111"}
+    assert set(faults["E111"]) == {"code", "file", "found", "expected", "fix"}
+    assert faults["E111"]["file"].endswith("3.png")
+
+
+def test_faults_are_told_a_person(dualseg, street):
+    (street / "images" / "3.png").write_bytes(b"")
+    found = dualseg("data", "check", street)
+    assert found.code == 2
+    assert "1 faults" in found.stderr
+    assert "3.png is empty (zero bytes)" in found.stderr
+    assert "E111" in found.stderr
+
+
+def test_a_folder_that_is_no_data_set_is_a_fault_too(dualseg, street):
+    (street / "masks" / "3.png").unlink()
+    found = dualseg("data", "check", street, "--json")
+    assert found.code == 2
+    (fault,) = found.json["faults"]
+    assert fault["code"] == "E100"
+    assert "images have no mask" in fault["found"]
+
+
+def test_images_that_stand_twice_are_warnings(dualseg, street):
+    for number in range(1, 8):
+        shutil.copy(street / "images" / "0.png", street / "images" / f"{number}.png")
+    found = dualseg("data", "check", street, "--json", "--no-cache")
+    assert found.code == 0, found.stderr
+    assert {"W203", "W204"} <= {warning["code"] for warning in found.json["warnings"]}
+
+
+def test_a_report_has_the_name_of_a_report(dualseg, street):
+    found = dualseg("data", "check", street, "--out", "report.txt")
+    assert found.code == 2
+    assert "name it report.json" in found.stderr
