@@ -1,0 +1,54 @@
+"""Recipe section `data`: images, labels and training crops."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from dualseg.config.section import Section
+
+
+class DataSettings(Section):
+    """Where images and labels are, and how a training crop is cut.
+
+    Sizes are (height, width) of the image and label at full resolution; the network's input is the
+    crop times `input_scale`.
+    """
+
+    name: str = "folder"
+    root: str | None = None
+    train_split: str = "train"
+    val_split: str = "val"
+    crop_size: tuple[int, int] | None = None
+    input_scale: float = Field(default=1.0, gt=0, le=1)
+    label_size: Literal["full", "input"] = "full"
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    flip: bool = True
+    photometric: float = Field(default=0.0, ge=0, le=1)
+    class_balance: float = Field(default=0.0, ge=0, le=1)
+    sampling: Literal["uniform", "rare_classes"] = "uniform"
+    sampling_temperature: float = Field(default=0.1, gt=0)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    cache: Literal["auto", "ram", "disk", "none"] = "auto"
+    cache_dir: str | None = None
+
+    @field_validator("crop_size")
+    @classmethod
+    def _crop_is_positive(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if size and min(size) < 8:
+            raise ValueError(f"crop_size {size[0]}x{size[1]} is too small; use at least 8x8")
+        return size
+
+    @field_validator("scale_range")
+    @classmethod
+    def _range_is_ordered(cls, scales: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scales[0] <= scales[1]:
+            raise ValueError("scale_range must be [low, high] with 0 < low <= high")
+        return scales
+
+    @field_validator("std")
+    @classmethod
+    def _std_is_positive(cls, std: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(std) <= 0:
+            raise ValueError("std must be above 0 in every channel (values are for pixels in 0..1)")
+        return std

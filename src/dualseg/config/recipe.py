@@ -1,0 +1,156 @@
+"""A whole recipe: read, completed by overrides, checked; every fault is reported at once."""
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from dualseg.config.data import DataSettings
+from dualseg.config.dsrl import DsrlSettings
+from dualseg.config.model import ModelSettings
+from dualseg.config.runtime import RuntimeSettings
+from dualseg.config.section import Section
+from dualseg.config.training import TrainingSettings
+from dualseg.config.yaml_files import parse_yaml, read_yaml
+from dualseg.core.errors import InputError, nearest
+
+
+class Recipe(Section):
+    """A whole recipe. See the sections for their keys."""
+
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    model: ModelSettings = ModelSettings()
+    dsrl: DsrlSettings = DsrlSettings()
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "Recipe":
+        if (self.training.max_steps is None) == (self.training.max_epochs is None):
+            raise ValueError("training: give exactly one of max_steps and max_epochs")
+        if self.dsrl.enabled and self.data.input_scale != 0.5:
+            raise ValueError(
+                f"data.input_scale is {self.data.input_scale}; a DSRL network answers at twice "
+                "its input, so use input_scale: 0.5"
+            )
+        if self.dsrl.enabled and self.data.label_size != "full":
+            raise ValueError("data.label_size: input is for networks without DSRL; use full")
+        return self
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, every key written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_recipe(
+    source: str | Path | None,
+    *,
+    overrides: Iterable[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Reads, completes and checks a recipe.
+
+    Args:
+        source: A YAML file, the name of a packaged recipe, or None for the defaults.
+        overrides: `dotted.key=value` texts; the value is YAML. They win over the file.
+        defaults: Nested values that the file and the overrides win over. Without any length it is
+            50 epochs.
+
+    Raises:
+        InputError: The file is missing or is no plain YAML, or the recipe has faults; all are
+            listed.
+    """
+    settings = _lay({"training": {"max_epochs": 50}}, dict(defaults or {}))
+    settings = _lay(settings, read_yaml(_find(source)) if source else {})
+    for override in overrides:
+        settings = _lay(settings, parse_override(override))
+    return check_recipe(settings, origin=str(source) if source else "the recipe")
+
+
+def check_recipe(settings: Mapping[str, Any], *, origin: str) -> Recipe:
+    """Turns nested plain values into a `Recipe`, or raises one InputError with every fault."""
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        problems = [_explain(fault) for fault in error.errors()]
+        count = f"{len(problems)} fault{'s' * (len(problems) > 1)}"
+        raise InputError(f"{origin} has {count}:", problems) from None
+
+
+def list_recipes() -> list[str]:
+    """Names of the packaged recipes."""
+    folder = resources.files("dualseg.recipes")
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """`a.b=value` -> {"a": {"b": value}}; the value is read as YAML, so `false` is False.
+
+    Raises:
+        InputError: There is no `=`, or the value is no YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set {text!r} is not key=value; for example --set training.lr=0.01")
+    nested: Any = parse_yaml(value, origin=f"--set {key}")
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    return nested
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        if not path.is_file():
+            raise InputError(
+                f"there is no recipe file {path}; packaged recipes: {', '.join(list_recipes())}"
+            )
+        return path
+    if str(source) in list_recipes():
+        return Path(str(resources.files("dualseg.recipes") / f"{source}.yaml"))
+    raise InputError(f"there is no recipe {source!r}; {nearest(str(source), list_recipes())}")
+
+
+def _lay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`_merge`, where a length in steps replaces one in epochs, and the other way round."""
+    lengths = ("max_steps", "max_epochs")
+    training, given = base.get("training"), over.get("training")
+    if (
+        isinstance(training, Mapping)
+        and isinstance(given, Mapping)
+        and any(k in given for k in lengths)
+    ):
+        base = {**base, "training": {k: v for k, v in training.items() if k not in lengths}}
+    return _merge(base, over)
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`, section by section; neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(dict(below), value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _explain(fault: Any) -> str:
+    """One pydantic fault as one line: key, what came, what is allowed."""
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {nearest(location[-1], _known_keys(location[:-1]))}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    return f"{key}: {message} (got {fault['input']!r})" if key else message
+
+
+def _known_keys(section: list[str]) -> list[str]:
+    model: Any = Recipe
+    for part in section:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

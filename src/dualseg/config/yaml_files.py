@@ -1,0 +1,67 @@
+"""YAML from people: plain values only, small files, no surprises."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dualseg.core.errors import InputError
+
+MAX_RECIPE_BYTES = 1_000_000
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file as a mapping. Safe loader only; aliases and files above 1 MB are refused.
+
+    Raises:
+        InputError: The file is missing, too large, no YAML, or no mapping.
+    """
+    try:
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            raise InputError(f"{path} is larger than {MAX_RECIPE_BYTES} bytes; this is no recipe")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    content = parse_yaml(text, origin=str(path))
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path} holds {type(content).__name__}; expected a mapping of keys to values"
+        )
+    return content
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """The safe loader without aliases (they can blow up in size) and without doubled keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[union-attr]
+            raise yaml.YAMLError(
+                f"line {mark.line + 1}: aliases are not allowed; write the value out"
+            )
+        return super().compose_node(parent, index)  # type: ignore[arg-type]
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        doubled = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if doubled:
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"line {line}: {', '.join(doubled)} stands twice; keep one")
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse_yaml(text: str, *, origin: str) -> Any:
+    """Plain YAML values. `1e-3` is read as a number, as people mean it.
+
+    Raises:
+        InputError: The text is no YAML, or it holds an alias, a tag or a key that stands twice.
+    """
+    try:
+        return yaml.load(text, Loader=_PlainLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{origin} is not plain YAML: {reason}") from None
