@@ -1,13 +1,15 @@
 """Peak memory and time of attention over a whole street scene, beside the naive product.
 
     python benchmarks/attention_memory.py [--height 1024] [--width 2048] [--training] [--naive]
+    python benchmarks/attention_memory.py --networks --threads 2
 
 At stride 8 an image of 1024x2048 has 32768 positions, whose naive product is a matrix of 2^30
 weights: 4096 MiB, twice over in inference (scores, softmax), three times in training (weights and
 the gradients of both). Every measurement is a process of its own, in fp32 and bf16: memory above
 the inputs (largest resident set) and processor seconds of one pass, which other programs disturb
 least with the default single thread. `--naive` measures the naive product too: it takes 9 GiB at
-the size above. At 65x129 positions all ways are compared number by number, and it ends with an
+the size above. `--networks` runs whole networks on ResNet-50 at output stride 8 instead, in fp32.
+At 65x129 positions all ways are compared number by number, and it ends with an
 error where they differ.
 """
 
@@ -23,12 +25,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+import dualseg
 from dualseg.models.attention import as_maps, fused, in_blocks, positions
 from dualseg.models.heads.ccnet import attend_criss_cross
 
 STRIDE = 8
 SMALL_MAP = (65, 129)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+NETWORKS = ("danet", "ocnet", "ccnet")
 Inputs = tuple[Tensor, Tensor, Tensor]  # query, key, value as maps (B, C, h, w)
 
 
@@ -103,6 +107,20 @@ def measure(layer: Layer, way: str, size: tuple[int, int], dtype: str, *, traini
     return {"mib": (after - before) / 1024, "seconds": seconds}
 
 
+def measure_network(name: str, size: tuple[int, int]) -> dict:
+    """In this process: largest resident set in MiB before and after one image, and seconds."""
+    model = dualseg.create_model(name, backbone="resnet50", num_classes=19, output_stride=STRIDE)
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.randn(1, 3, *size).contiguous(memory_format=torch.channels_last)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    with torch.inference_mode():
+        model(images)
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"before": before / 1024, "after": after / 1024, "seconds": seconds}
+
+
 def naive_mib(size: tuple[int, int], dtype: str, *, training: bool) -> float:
     pairs = (size[0] * size[1]) ** 2
     return pairs * DTYPES[dtype].itemsize * (3 if training else 2) / 2**20
@@ -115,6 +133,18 @@ def largest_difference(layer: Layer, way: str) -> float:
     return float((layer.ways[way](*inputs) - expected).abs().max() / expected.abs().max())
 
 
+def compare_networks(height: int, width: int) -> None:
+    print(f"one image of {height}x{width}, ResNet-50, output stride {STRIDE}, fp32, whole process")
+    print(f"{'':8s} {'MiB before':>12s} {'peak MiB':>10s} {'seconds':>9s}")
+    for name in NETWORKS:
+        command = [sys.executable, __file__, *sys.argv[1:], "--network", name]
+        result = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)
+        print(
+            f"{name:8s} {result['before']:12.0f} {result['after']:10.0f} {result['seconds']:9.1f}",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Memory and time of attention.")
     parser.add_argument("--height", type=int, default=1024)
@@ -122,10 +152,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--training", action="store_true", help="forward and backward")
     parser.add_argument("--naive", action="store_true", help="measure the naive product too")
+    parser.add_argument("--networks", action="store_true", help="whole networks instead of layers")
+    parser.add_argument("--network", choices=NETWORKS, help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
+    if arguments.network:
+        print(json.dumps(measure_network(arguments.network, (arguments.height, arguments.width))))
+        return
+    if arguments.networks:
+        compare_networks(arguments.height, arguments.width)
+        return
     size = (-(-arguments.height // STRIDE), -(-arguments.width // STRIDE))
     training = arguments.training
     if arguments.child:
