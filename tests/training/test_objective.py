@@ -3,11 +3,18 @@ import torch
 import torch.nn.functional as F
 
 from dualseg.config import TrainingSettings, check_recipe
+from dualseg.core.errors import InputError
 from dualseg.core.facts import default_labels
 from dualseg.core.geometry import shrink_images
+from dualseg.core.outputs import SegmentationOutput
+from dualseg.losses.cross_entropy import cross_entropy
 from dualseg.losses.feature_affinity import feature_affinity_loss
+from dualseg.losses.lovasz import lovasz_softmax
+from dualseg.losses.ohem import ohem_cross_entropy
+from dualseg.losses.reconstruction import reconstruction_loss
 from dualseg.models.catalog import create_model
-from dualseg.training.objective import Objective, TrainingBatch, create_objective
+from dualseg.training.batch import TrainingBatch
+from dualseg.training.objective import Objective, create_objective, num_auxiliary_heads
 from dualseg.training.optimizers import create_optimizer
 
 
@@ -125,3 +132,122 @@ def test_every_preset_trains(preset):
     assert all(torch.isfinite(loss) for loss in losses.values())
     frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
     assert bool(frozen) == (preset == "dootmaan")
+
+
+def objective_of(loss, *, num_classes=3, num_auxiliary=None):
+    recipe = check_recipe({"loss": loss, "training": {"max_steps": 1}}, origin="test")
+    labels = default_labels(num_classes)
+    return create_objective(recipe, labels, num_auxiliary=num_auxiliary)
+
+
+def an_output(batch, *, num_auxiliary=0):
+    size = batch.target.shape[-2:]
+    maps = [torch.randn(len(batch.target), 3, *size) for _ in range(1 + num_auxiliary)]
+    return SegmentationOutput(maps[0], tuple(maps[1:]))
+
+
+def test_terms_are_named_and_weighted_in_the_recipes_order():
+    batch = batch_of()
+    output = an_output(batch)
+    losses = objective_of({"terms": {"cross_entropy": 1.0, "lovasz": 0.5}})(output, batch, 0)
+    assert list(losses) == ["cross_entropy", "lovasz"]
+    torch.testing.assert_close(losses["cross_entropy"], cross_entropy(output.logits, batch.target))
+    torch.testing.assert_close(losses["lovasz"], 0.5 * lovasz_softmax(output.logits, batch.target))
+
+
+def test_the_default_recipe_is_the_plain_cross_entropy_to_the_bit():
+    batch = batch_of()
+    output = an_output(batch)
+    (loss,) = objective_of({})(output, batch, 0).values()
+    assert torch.equal(loss, cross_entropy(output.logits, batch.target))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"terms": {"ohem": 1.0}, "ohem": {"threshold": 0.3, "min_kept": 10}},
+        {"terms": {"bootstrapped": 1.0}, "bootstrapped": {"kept_share": 0.5}},
+        {"terms": {"focal": 1.0}, "focal": {"gamma": 1.0}},
+        {"terms": {"lovasz": 1.0}, "lovasz": {"classes": "all", "per_image": True}},
+        {"terms": {"dice": 1.0, "boundary": 0.01}},
+        {"terms": {"tversky": 1.0}, "tversky": {"alpha": 0.1, "beta": 0.9}},
+        {"terms": {"cross_entropy": 1.0}, "class_weights": [1, 2, 3], "label_smoothing": 0.1},
+    ],
+    ids=lambda loss: "+".join(loss["terms"]),
+)
+def test_every_option_of_a_recipe_changes_the_loss(loss):
+    batch = batch_of()
+    output = an_output(batch)
+    ours = objective_of(loss)(output, batch, 0)
+    plain = objective_of({"terms": loss["terms"]})(output, batch, 0)
+    assert list(ours) == list(loss["terms"])
+    assert all(torch.isfinite(value) for value in ours.values())
+    has_options = len(loss) > 1
+    assert has_options == any(not torch.equal(ours[name], plain[name]) for name in ours)
+
+
+def test_ohem_keeps_its_share_of_the_whole_batchs_pixels():
+    batch = batch_of(images=4)
+    output = an_output(batch)
+    half = TrainingBatch(
+        batch.image[:2], batch.image_hr[:2], batch.target[:2], num_valid=10**4, share=0.5
+    )
+    objective = objective_of({"terms": {"ohem": 1.0}, "ohem": {"threshold": 1e-6, "min_kept": 100}})
+    loss = objective(SegmentationOutput(output.logits[:2]), half, 0)["ohem"]
+    expected = ohem_cross_entropy(
+        output.logits[:2], half.target, threshold=1e-6, min_kept=50, num_valid=10**4
+    )
+    assert torch.equal(loss, expected)
+
+
+def test_each_auxiliary_head_has_its_weight_and_the_main_losses():
+    batch = batch_of()
+    output = an_output(batch, num_auxiliary=2)
+    loss = {"terms": {"cross_entropy": 1.0, "lovasz": 0.5}, "auxiliary_weights": [0.4, 0.1]}
+    auxiliary = objective_of(loss)(output, batch, 0)["auxiliary"]
+    expected = sum(
+        weight * (cross_entropy(a, batch.target) + 0.5 * lovasz_softmax(a, batch.target))
+        for weight, a in zip([0.4, 0.1], output.auxiliary_logits, strict=True)
+    )
+    torch.testing.assert_close(auxiliary, expected)
+
+
+def test_auxiliary_heads_may_have_other_losses():
+    batch = batch_of()
+    output = an_output(batch, num_auxiliary=1)
+    loss = {"terms": {"lovasz": 1.0}, "auxiliary_terms": {"cross_entropy": 2.0}}
+    auxiliary = objective_of(loss)(output, batch, 0)["auxiliary"]
+    expected = 0.4 * 2.0 * cross_entropy(output.auxiliary_logits[0], batch.target)
+    torch.testing.assert_close(auxiliary, expected)
+
+
+@pytest.mark.parametrize("dsrl", [False, True])
+def test_weights_for_other_heads_are_found_before_the_training(dsrl):
+    model = network(auxiliary="all", dsrl=dsrl)
+    count = num_auxiliary_heads(model)
+    assert count == len(model(batch_of().image).auxiliary_logits)
+    with pytest.raises(InputError, match=rf"is \[0.4, 0.2, 0.1\], but the network has {count} aux"):
+        objective_of({"auxiliary_weights": [0.4, 0.2, 0.1]}, num_auxiliary=count)
+
+
+def test_class_weights_of_another_number_of_classes_are_refused():
+    with pytest.raises(InputError, match="2 numbers for 3 classes: class_0, class_1, class_2"):
+        objective_of({"class_weights": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize("kind", ["l1", "charbonnier"])
+def test_the_image_loss_can_be_another_one(kind):
+    batch = batch_of()
+    output = network(dsrl={"stage": 2})(batch.image)
+    loss = objective_of({"reconstruction": kind})(output, batch, 0)["image"]
+    expected = 0.1 * reconstruction_loss(output.image_sr, batch.image_hr, kind=kind)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_the_weights_of_dsrl_can_grow_otherwise():
+    batch = batch_of()
+    output = network(dsrl={"stage": 2})(batch.image)
+    off = Objective(warmup_steps=4, ramp_kind="step")(output, batch, 3)["image"]
+    on = Objective(warmup_steps=4, ramp_kind="step")(output, batch, 4)["image"]
+    assert off.item() == 0.0
+    torch.testing.assert_close(on, Objective()(output, batch, 0)["image"])

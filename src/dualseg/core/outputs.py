@@ -14,6 +14,7 @@ class SegmentationOutput(NamedTuple):
         image_sr: (B, 3, 2H, 2W) reconstructed normalised image; DSRL stages 2 and 3, training only.
         features_seg: (B, C, h, w) label-side features to compare; DSRL stage 3, training only.
         features_sr: (B, C, h, w) image-side features to compare; DSRL stage 3, training only.
+        features: (B, C, h, w) the last map before the prediction; training only.
     """
 
     logits: Tensor
@@ -21,3 +22,4 @@ class SegmentationOutput(NamedTuple):
     image_sr: Tensor | None = None
     features_seg: Tensor | None = None
     features_sr: Tensor | None = None
+    features: Tensor | None = None

@@ -150,7 +150,11 @@ class SegmentationModel(nn.Module):
         input_size = (images.shape[-2], images.shape[-1])
         encoding = self.encode(images)
         prediction = self.predictor(encoding.features, input_size)
-        return SegmentationOutput(prediction.logits, self.auxiliary_logits(encoding, input_size))
+        return SegmentationOutput(
+            prediction.logits,
+            self.auxiliary_logits(encoding, input_size),
+            features=prediction.features if self.training else None,
+        )
 
     def encode(self, images: Tensor) -> Encoding:
         """Everything but the prediction."""
