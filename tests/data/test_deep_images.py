@@ -9,10 +9,13 @@ from pictures import gray, save
 from PIL import Image
 
 from dualseg.core.errors import InputError
+from dualseg.core.image_spec import ImageSpec
+from dualseg.data.bands import pixels_of_picture, read_pixels
 from dualseg.data.images import inspect_image, read_image
 
 DEEP = np.array([[[0, 257, 65535], [1285, 25700, 40000]]] * 2, np.uint16)  # 257 = 1 of 255
-SCALED = [[[0, 1, 255], [5, 100, 156]]] * 2
+SCALED = np.array([[[0, 1, 255], [5, 100, 40000 / 257]]] * 2, np.float32)
+WHITE = ImageSpec(max_value=65535)
 
 
 def _save_deep(path: Path, pixels: np.ndarray) -> Path:
@@ -23,59 +26,100 @@ def _save_deep(path: Path, pixels: np.ndarray) -> Path:
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_colours_of_16_bits_are_scaled_by_the_declared_maximum(tmp_path: Path, suffix: str) -> None:
     path = _save_deep(tmp_path / f"a.{suffix}", DEEP)
-    assert read_image(path, max_value=65535).tolist() == SCALED
+    read = read_pixels(path, WHITE)
+    assert read.dtype == np.float32
+    np.testing.assert_allclose(read, SCALED, rtol=1e-6)
     assert inspect_image(path).kind == "RGB;16"
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_all_65536_levels_stay_apart(tmp_path: Path, suffix: str) -> None:
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    read = read_pixels(_save_deep(tmp_path / f"a.{suffix}", levels), ImageSpec(1, max_value=65535))
+    assert read.shape == (256, 256, 1)
+    assert len(np.unique(read)) == 65536
+    np.testing.assert_allclose(read[..., 0], levels * (255 / 65535), rtol=2e-7)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_gray_of_16_bits_becomes_three_equal_channels(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"a.{suffix}", [[0, 2048, 4095]], np.uint16)
-    read = read_image(path, max_value=4095)
-    assert read[..., 0].tolist() == [[0, 128, 255]]  # 2048 / 4095 * 255 = 127.53
+    read = read_pixels(path, ImageSpec(max_value=4095))
+    np.testing.assert_allclose(read[..., 0], [[0, 2048 / 4095 * 255, 255]], rtol=1e-6)
+    assert read.shape == (1, 3, 3)
     assert (read == read[..., :1]).all()
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("pixels", [DEEP, DEEP[..., 0]], ids=["colours", "gray"])
 def test_without_a_maximum_16_bits_are_refused_with_the_fix(
-    tmp_path: Path, pixels: np.ndarray
+    tmp_path: Path, pixels: np.ndarray, suffix: str
 ) -> None:
-    path = _save_deep(tmp_path / "a.png", pixels)
-    with pytest.raises(InputError, match=r"a\.png .*more than 8 bits a channel.*max_value"):
+    path = _save_deep(tmp_path / f"a.{suffix}", pixels)
+    with pytest.raises(InputError, match=r"more than 8 bits a channel.*write max_value: 65535 in"):
         read_image(path)
+    with pytest.raises(InputError, match=r"more than 8 bits a channel.*write max_value: \d+ in"):
+        read_pixels(path, ImageSpec())
+
+
+@pytest.mark.parametrize(
+    ("highest", "offered"), [(900, 1023), (4000, 4095), (4096, 16383), (30000, 65535)]
+)
+def test_the_fix_names_the_usual_white_above_the_highest_value(
+    tmp_path: Path, highest: int, offered: int
+) -> None:
+    path = save(tmp_path / "a.png", [[0, highest]], np.uint16)
+    found = rf"values from 0 to {highest} .*write max_value: {offered} in dataset\.yaml"
+    with pytest.raises(InputError, match=found):
+        read_pixels(path, ImageSpec())
+
+
+def test_the_fix_names_black_where_values_are_negative(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", [[-12.5, 0.5]], np.float32)
+    with pytest.raises(InputError, match=r"write max_value: 1 and min_value: -12\.5 in"):
+        read_pixels(path, ImageSpec())
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_a_value_above_the_maximum_is_refused_and_not_clipped(tmp_path: Path, suffix: str) -> None:
     path = _save_deep(tmp_path / f"a.{suffix}", DEEP)
     with pytest.raises(InputError, match=r"values from 0 to 65535; expected values from 0 to 4095"):
-        read_image(path, max_value=4095)
+        read_pixels(path, ImageSpec(max_value=4095))
 
 
 def test_floating_point_values_are_scaled(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", [[0.0, 0.5, 1.0]], np.float32)
-    assert read_image(path, max_value=1)[..., 0].tolist() == [[0, 128, 255]]
+    assert read_pixels(path, ImageSpec(max_value=1))[..., 0].tolist() == [[0, 127.5, 255]]
 
 
-@pytest.mark.parametrize("max_value", [None, 1])
+def test_a_declared_range_begins_at_its_black(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", [[-30.0, -15.0, 0.0]], np.float32)
+    read = read_pixels(path, ImageSpec(channels=1, min_value=-30, max_value=0))
+    assert read[..., 0].tolist() == [[0, 127.5, 255]]
+
+
+@pytest.mark.parametrize("images", [ImageSpec(), ImageSpec(max_value=1), ImageSpec(1, max_value=1)])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_no_number_are_counted(
-    tmp_path: Path, value: float, max_value: int | None
+    tmp_path: Path, value: float, images: ImageSpec
 ) -> None:
     path = save(tmp_path / "a.tif", [[0.0, value, value]], np.float32)
     with pytest.raises(InputError, match=r"a\.tif holds 2 values that are no number"):
-        read_image(path, max_value=max_value)
+        read_pixels(path, images)
 
 
 def test_a_negative_value_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", [[-1.0, 0.5]], np.float32)
-    with pytest.raises(InputError, match=r"values from -1 to 0\.5"):
-        read_image(path, max_value=1)
+    with pytest.raises(InputError, match=r"values from -1 to 0\.5.*min_value"):
+        read_pixels(path, ImageSpec(max_value=1))
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "bmp"])
 def test_a_maximum_changes_nothing_for_8_bits(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"a.{suffix}", gray(value=200))
-    assert np.array_equal(read_image(path, max_value=65535), read_image(path))
+    read = read_pixels(path, WHITE)
+    assert read.dtype == np.uint8
+    assert np.array_equal(read, read_image(path))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -84,7 +128,7 @@ def test_a_cut_off_file_of_16_bits_is_damage(tmp_path: Path, suffix: str) -> Non
     path = _save_deep(tmp_path / f"a.{suffix}", noise)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=rf"a\.{suffix} "):
-        read_image(path, max_value=65535)
+        read_pixels(path, WHITE)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -100,7 +144,13 @@ def test_16_bits_are_turned_as_8_bits_are(tmp_path: Path, orientation: int) -> N
     chunk = other[start : start + 12 + int.from_bytes(other[start : start + 4], "big")]
     at = whole.index(b"IDAT") - 4
     deep.write_bytes(whole[:at] + chunk + whole[at:])
-    assert np.array_equal(read_image(deep, max_value=65535), read_image(tmp_path / "a.png"))
+    np.testing.assert_allclose(read_pixels(deep, WHITE), read_image(tmp_path / "a.png"), rtol=1e-6)
+
+
+def test_a_pillow_image_of_16_bits_in_gray_is_scaled() -> None:
+    image = Image.fromarray(np.array([[0, 65535]], np.uint16))
+    read = pixels_of_picture(image, ImageSpec(channels=1, max_value=65535), origin="the image")
+    assert read.tolist() == [[[0], [255]]]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -2,16 +2,20 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dualseg.config.section import Section
+from dualseg.core.image_spec import FIELDS, IMAGENET_MEAN, IMAGENET_STD, image_faults
 
 
 class DataSettings(Section):
     """Where images and labels are, and how a training crop is cut.
 
-    Sizes are (height, width) of the image and label at full resolution; the network's input is the
-    crop times `input_scale`.
+    Images and labels are first resized by `base_scale`. Sizes are (height, width) after that; the
+    network's input is the crop times `input_scale`. `channels`, `min_value`, `max_value` and
+    `max_pixels` say how images are read and overrule a folder's dataset.yaml; see
+    `dualseg.core.image_spec.ImageSpec`. `resident` keeps the training images on the device and cuts
+    the crops there.
     """
 
     name: str = "folder"
@@ -19,6 +23,7 @@ class DataSettings(Section):
     train_split: str = "train"
     val_split: str = "val"
     crop_size: tuple[int, int] | None = None
+    base_scale: float = Field(default=1.0, gt=0, le=1)
     input_scale: float = Field(default=1.0, gt=0, le=1)
     label_size: Literal["full", "input"] = "full"
     scale_range: tuple[float, float] = (0.5, 2.0)
@@ -27,10 +32,15 @@ class DataSettings(Section):
     class_balance: float = Field(default=0.0, ge=0, le=1)
     sampling: Literal["uniform", "rare_classes"] = "uniform"
     sampling_temperature: float = Field(default=0.1, gt=0)
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    channels: int | tuple[int, ...] | None = None
+    min_value: float | None = None
+    max_value: float | None = None
+    max_pixels: int | None = None
     cache: Literal["auto", "ram", "disk", "none"] = "auto"
     cache_dir: str | None = None
+    resident: bool = False
 
     @field_validator("crop_size")
     @classmethod
@@ -48,7 +58,16 @@ class DataSettings(Section):
 
     @field_validator("std")
     @classmethod
-    def _std_is_positive(cls, std: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(std) <= 0:
+    def _std_is_positive(cls, std: tuple[float, ...]) -> tuple[float, ...]:
+        if not std or min(std) <= 0:
             raise ValueError("std must be above 0 in every channel (values are for pixels in 0..1)")
         return std
+
+    @model_validator(mode="after")
+    def _images_can_be_read(self) -> "DataSettings":
+        faults = image_faults(self.model_dump(include=set(FIELDS)))
+        if len(self.mean) != len(self.std):
+            faults.append(f"mean has {len(self.mean)} numbers and std {len(self.std)}; one a band")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dualseg.core.errors import InputError
+from dualseg.core.image_spec import IMAGENET_MEAN, IMAGENET_STD, ImageSpec
 from dualseg.core.labels import LabelSpec, voc_palette
 
 FORMAT = "dualseg-model/1"
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -19,24 +18,37 @@ class ModelFacts:
     Args:
         architecture: Arguments of `create_model`, by name; rebuilds the network.
         labels: Classes, palette, ignored id.
-        mean: RGB mean that is subtracted, for values in 0..1.
-        std: RGB standard deviation that divides.
+        mean: Mean of each band that is subtracted, for values in 0..1.
+        std: Standard deviation of each band that divides.
         input_scale: The network sees the image shrunk by this factor (0.5: half height and width).
         training_size: (height, width) of the training crop, before the shrink.
         source: Where the weights come from.
         score: Best known mIoU, 0 to 1.
         protocol: How `score` was measured.
+        images: Bands and values of the images it was trained on.
+
+    Raises:
+        InputError: mean or std have not one number a band.
     """
 
     architecture: Mapping[str, Any]
     labels: LabelSpec
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     input_scale: float = 1.0
     training_size: tuple[int, int] | None = None
     source: str = ""
     score: float | None = None
     protocol: Mapping[str, Any] | None = field(default=None)
+    images: ImageSpec = field(default_factory=ImageSpec)
+
+    def __post_init__(self) -> None:
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) != self.images.num_channels:
+                raise InputError(
+                    f"{name} has {len(numbers)} numbers, but the images have "
+                    f"{self.images.num_channels} bands; give one number a band"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `model.json`."""
@@ -45,6 +57,7 @@ class ModelFacts:
             "architecture": dict(self.architecture),
             "num_classes": self.labels.num_classes,
             **self.labels.to_dict(),
+            **self.images.to_dict(),
             "mean": list(self.mean),
             "std": list(self.std),
             "input_scale": self.input_scale,
@@ -61,13 +74,14 @@ class ModelFacts:
         return cls(
             architecture=dict(plain["architecture"]),
             labels=LabelSpec.from_dict(plain),
-            mean=_triple(plain["mean"]),
-            std=_triple(plain["std"]),
+            mean=tuple(float(value) for value in plain["mean"]),
+            std=tuple(float(value) for value in plain["std"]),
             input_scale=float(plain.get("input_scale", 1.0)),
             training_size=(int(size[0]), int(size[1])) if size else None,
             source=str(plain.get("source", "")),
             score=plain.get("score"),
             protocol=plain.get("protocol"),
+            images=ImageSpec.from_dict(plain),
         )
 
 
@@ -75,8 +89,3 @@ def default_labels(num_classes: int) -> LabelSpec:
     """Labels of a network that no data set has named: `class_0`, `class_1`, ... in VOC colours."""
     names = tuple(f"class_{i}" for i in range(num_classes))
     return LabelSpec(class_names=names, palette=voc_palette(num_classes))
-
-
-def _triple(values: Any) -> tuple[float, float, float]:
-    first, second, third = (float(v) for v in values)
-    return first, second, third

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dualseg.core.errors import InputError
+
 Size = tuple[int, int]
 
 
@@ -40,10 +42,18 @@ def shrink_label_maps(label_maps: Tensor, size: Size) -> Tensor:
     return shrunk[:, 0].to(label_maps.dtype)
 
 
-def normalize_images(
-    images: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> Tensor:
-    """uint8 (B, 3, H, W) RGB -> float of the same shape, mean subtracted, divided by std."""
-    shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1) * 255.0
-    gain = 1.0 / (torch.tensor(std, device=images.device).view(1, 3, 1, 1) * 255.0)
+def normalize_images(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(B, C, H, W) uint8, or float in 0..255 -> float, mean subtracted, divided by std.
+
+    Raises:
+        InputError: There is not one mean and one std for each band of the images.
+    """
+    if not images.shape[1] == len(mean) == len(std):
+        raise InputError(
+            f"the images have {images.shape[1]} bands, but the network was prepared for "
+            f"{len(mean)} (mean has {len(mean)} numbers, std {len(std)}); give images with "
+            f"{len(mean)} bands, or one mean and one std a band"
+        )
+    shift = torch.tensor(mean, device=images.device).view(1, -1, 1, 1) * 255.0
+    gain = 1.0 / (torch.tensor(std, device=images.device).view(1, -1, 1, 1) * 255.0)
     return (images.float() - shift) * gain

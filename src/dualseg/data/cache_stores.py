@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_atomic
-from dualseg.data.dataset import SegmentationDataset
+from dualseg.core.image_spec import Pixels
+from dualseg.data.dataset import SegmentationDataset, images_of
+from dualseg.data.shards.reader import ShardDataset
 
 Kind = Literal["image", "label"]
-Pixels = NDArray[np.uint8]
 
 FORMAT = 1  # of the files; another number is another cache
 
@@ -46,7 +46,8 @@ class DiskStore:
     """Memory-mapped `.npy` files: only the rows of a crop are read, not the whole image.
 
     A file is named by a hash of everything its content depends on: the sample's name, path, size
-    and time of change of the source, and for labels what their values mean. So a changed source is
+    and time of change of the source, for labels what their values mean, and for images of declared
+    bands and values which ones they are. So a changed source is
     another file, many processes can fill one folder, a kill leaves no half file, and the folder may
     be deleted at any time.
 
@@ -59,7 +60,7 @@ class DiskStore:
     """
 
     def __init__(self, dataset: SegmentationDataset, folder: Path):
-        if len(dataset) and dataset.image_path(0) is None:
+        if _is_drawn(dataset):
             raise InputError(
                 f"data.cache: disk keeps what is decoded from files, but the split "
                 f"{dataset.split!r} is drawn on the fly; use data.cache=ram"
@@ -67,7 +68,9 @@ class DiskStore:
         self.dataset = dataset
         self.folder = folder
         values = sorted(dataset.labels.values.items())
-        self._meaning = {"image": f"{FORMAT}", "label": f"{FORMAT} {values}"}
+        images = images_of(dataset)
+        read_as = "" if images.is_plain else f" {images}"
+        self._meaning = {"image": f"{FORMAT}{read_as}", "label": f"{FORMAT} {values}"}
 
     def get(self, index: int, kind: Kind) -> Pixels | None:
         try:
@@ -88,21 +91,31 @@ class DiskStore:
         write_atomic(file, lambda stream: np.save(stream, plain, allow_pickle=False))
 
     def _file(self, index: int, kind: Kind) -> Path:
-        source = (
-            self.dataset.image_path(index) if kind == "image" else self.dataset.label_path(index)
-        )
-        assert source is not None, "checked at the start"
-        try:
-            status = source.stat()
-        except OSError as error:
-            raise InputError(f"cannot read {source}: {error.strerror}") from None
         facts = (
             self._meaning[kind],
             self.dataset.name(index),  # one file may hold the labels of many images
-            source.absolute(),
-            status.st_size,
-            status.st_mtime_ns,
+            *_source_facts(self.dataset, index, kind),
         )
         text = " ".join(map(str, facts)).encode("utf-8", "surrogateescape")
         key = hashlib.blake2b(text, digest_size=16).hexdigest()
         return self.folder / key[:2] / f"{key[2:]}.npy"
+
+
+def _is_drawn(dataset: SegmentationDataset) -> bool:
+    in_files = isinstance(dataset, ShardDataset) or not len(dataset)
+    return not in_files and dataset.image_path(0) is None
+
+
+def _source_facts(
+    dataset: SegmentationDataset, index: int, kind: Kind
+) -> tuple[Path | str | int, ...]:
+    """Where the source is, its size and time of change."""
+    if isinstance(dataset, ShardDataset):
+        return dataset.member_facts(index, kind)
+    source = dataset.image_path(index) if kind == "image" else dataset.label_path(index)
+    assert source is not None, "checked at the start"
+    try:
+        status = source.stat()
+    except OSError as error:
+        raise InputError(f"cannot read {source}: {error.strerror}") from None
+    return source.absolute(), status.st_size, status.st_mtime_ns

@@ -1,7 +1,7 @@
 """What a file really is, whatever its name says: told by its first bytes, never decoded."""
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from PIL import TiffImagePlugin
 
@@ -27,12 +27,20 @@ IMAGE_WIDTH, BITS, SAMPLES, SAMPLE_FORMAT = 256, 258, 277, 339
 PILLOW_STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+class Bands(NamedTuple):
+    """What a TIFF's directory says of its values."""
+
+    samples: int
+    bits: int
+    is_float: bool
+
+
 def foreign_file(path: Path) -> PictureError:
     """Why a file that Pillow does not know cannot be read."""
     try:
         with open(path, "rb") as file:
             start = file.read(START_BYTES)
-            bands = _describe_bands(file) if start[:4] in PILLOW_STARTS[4:] else None
+            bands = _find_bands(file) if start[:4] in PILLOW_STARTS[4:] else None
     except OSError as error:
         return picture_error(
             "E102", path, f"cannot be opened ({error.strerror})", "give the right to read it"
@@ -43,9 +51,9 @@ def foreign_file(path: Path) -> PictureError:
         return picture_error(
             "E108",
             path,
-            f"is a TIFF with {bands}, which is not supported yet",
-            "save the bands to use as 8-bit gray or RGB",
-            expected="one or three bands of 8 bits",
+            f"is a TIFF with {describe_bands(bands)}",
+            _how_to_declare(bands),
+            expected="one or three bands of 8 bits, or declared ones",
         )
     if start.startswith(PILLOW_STARTS):
         return picture_error(
@@ -63,8 +71,25 @@ def foreign_file(path: Path) -> PictureError:
     )
 
 
-def _describe_bands(file: BinaryIO) -> str | None:
-    """`5 bands of 16 bits`; None where the directory of the TIFF cannot be read."""
+def describe_bands(bands: Bands) -> str:
+    """`5 bands of 16 bits`"""
+    number = " floating-point" if bands.is_float else ""
+    return f"{bands.samples} bands of {bands.bits}{number} bits"
+
+
+def _how_to_declare(bands: Bands) -> str:
+    white = "" if bands.bits <= 8 else ", and the value that is white: max_value: "
+    if white:
+        white += "1.0" if bands.is_float or bands.bits > 32 else f"{2**bands.bits - 1}"
+    some = ", ".join(map(str, range(1, min(3, bands.samples) + 1)))
+    return (
+        f"write channels: {bands.samples} in dataset.yaml, or a list of the bands to use, such as "
+        f"channels: [{some}]{white}; or save the bands to use as 8-bit gray or RGB"
+    )
+
+
+def _find_bands(file: BinaryIO) -> Bands | None:
+    """None where the directory of the TIFF cannot be read."""
     file.seek(0)
     head = file.read(8)
     head += file.read(8) if 43 in (head[2], head[3]) else b""
@@ -74,8 +99,8 @@ def _describe_bands(file: BinaryIO) -> str | None:
         directory.load(file)
         if IMAGE_WIDTH not in directory:
             return None
-        samples, bits = directory.get(SAMPLES, 1), directory.get(BITS, (1,))
-        number = " floating-point" if directory.get(SAMPLE_FORMAT, (1,))[0] == 3 else ""
-        return f"{samples} bands of {bits[0]}{number} bits"
+        bits = int(directory.get(BITS, (1,))[0])
+        is_float = directory.get(SAMPLE_FORMAT, (1,))[0] == 3
+        return Bands(int(directory.get(SAMPLES, 1)), bits, is_float)
     except Exception:  # any damage: then the file is called damaged
         return None

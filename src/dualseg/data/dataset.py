@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError, first_few
+from dualseg.core.image_spec import ImageSpec, Pixels
 from dualseg.core.labels import LabelSpec
-from dualseg.data.images import read_image, read_label_values
+from dualseg.data.bands import read_pixels
+from dualseg.data.images import read_label_values
 
 SMALL_IDS = 1 << 16
 EXACT_IN_FLOAT32 = 1 << 24  # cv2 counts in this type
@@ -29,8 +31,8 @@ class SegmentationDataset(Protocol):
         """A name for messages and files, unique in the data set."""
         ...
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB."""
+    def image(self, index: int) -> Pixels:
+        """(H, W, 3) RGB, or the bands that `images_of` says."""
         ...
 
     def label_map(self, index: int) -> NDArray[np.uint8]:
@@ -55,6 +57,7 @@ class Pair:
     label: Path
 
 
+PLAIN = ImageSpec()
 RawValues = NDArray[np.int32] | NDArray[np.uint8]
 
 
@@ -72,6 +75,7 @@ class FileDataset:
         split: Its name.
         read_values: Pair -> (H, W) raw values, for labels that are no picture of ids: colours,
             polygons, other formats. Workers need it too, so it must be picklable.
+        images: Bands and values of the images; ordinary pictures where not given.
     """
 
     def __init__(
@@ -81,11 +85,13 @@ class FileDataset:
         split: str,
         *,
         read_values: Callable[[Pair], RawValues] = read_label_file,
+        images: ImageSpec = PLAIN,
     ):
         self.pairs = pairs
         self.labels = labels
         self.split = split
-        self._read_values = read_values
+        self.images = images
+        self.read_values = read_values
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -99,15 +105,46 @@ class FileDataset:
     def label_path(self, index: int) -> Path | None:
         return self.pairs[index].label
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        return read_image(self.pairs[index].image)
+    def image(self, index: int) -> Pixels:
+        return read_pixels(self.pairs[index].image, self.images)
 
     def raw_values(self, index: int) -> RawValues:
         """(H, W) values as they stand in the label, before `labels` gives them a meaning."""
-        return self._read_values(self.pairs[index])
+        pair = self.pairs[index]
+        if self.read_values is read_label_file:
+            return read_label_values(pair.label, max_pixels=self.images.max_pixels)
+        return self.read_values(pair)
+
+    def reading(self, images: ImageSpec) -> "FileDataset":
+        """The same files, with their images read in another way."""
+        return FileDataset(
+            self.pairs, self.labels, self.split, read_values=self.read_values, images=images
+        )
 
     def label_map(self, index: int) -> NDArray[np.uint8]:
         return map_values(self.raw_values(index), self.labels, self.pairs[index].label)
+
+
+def images_of(dataset: SegmentationDataset) -> ImageSpec:
+    """Bands and values of a data set's images; those that say nothing hold ordinary pictures."""
+    return getattr(dataset, "images", PLAIN)
+
+
+def with_images(dataset: SegmentationDataset, images: ImageSpec) -> SegmentationDataset:
+    """The data set with its images read in another way.
+
+    Raises:
+        InputError: It does not read image files, so that there is nothing to declare.
+    """
+    if images == images_of(dataset):
+        return dataset
+    reading = getattr(dataset, "reading", None)
+    if reading is None:
+        raise InputError(
+            f"the split {dataset.split!r} is drawn on the fly, in RGB; leave channels, min_value, "
+            "max_value and max_pixels out"
+        )
+    return reading(images)
 
 
 def map_values(values: RawValues, labels: LabelSpec, path: Path) -> NDArray[np.uint8]:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.geometry import Size
+from dualseg.core.image_spec import Pixels
 from dualseg.core.labels import IGNORE_INDEX
+from dualseg.data.pixel_operations import change_colors, mean_color, mirror, resize, surround
 
 FOCUS_STEP = 8
 
-Image = NDArray[np.uint8]
 LabelMap = NDArray[np.uint8]
 
 
@@ -37,7 +38,7 @@ class Window(NamedTuple):
 
 
 def random_crop(
-    image: Image,
+    image: Pixels,
     label_map: LabelMap,
     *,
     crop_size: Size,
@@ -46,11 +47,11 @@ def random_crop(
     photometric: float,
     random: np.random.Generator,
     class_balance: float = 0.0,
-) -> tuple[Image, LabelMap]:
+) -> tuple[Pixels, LabelMap]:
     """One augmented crop.
 
     Args:
-        image: (H, W, 3) RGB.
+        image: (H, W, C), uint8 or float32 in 0..255.
         label_map: (H, W) ids.
         crop_size: (height, width) of the result.
         scale_range: The image is enlarged by a factor drawn log-uniformly from here, so that
@@ -62,7 +63,7 @@ def random_crop(
             the image, so that small classes are seen more often.
 
     Returns:
-        (*crop_size, 3) and (*crop_size). Where the scaled image is smaller than the crop it lies at
+        (*crop_size, C) and (*crop_size). Where the scaled image is smaller than the crop it lies at
         a random place, the rest has the image's mean colour and is ignored.
     """
     focus = None
@@ -71,7 +72,7 @@ def random_crop(
     window = draw_window(image.shape[:2], crop_size, scale_range, random, focus)
     image, label_map = cut(image, label_map, window, crop_size)
     if flip and random.random() < 0.5:
-        image, label_map = _mirror(image), _mirror(label_map)
+        image, label_map = mirror(image), mirror(label_map)
     if photometric > 0:
         image = change_colors(image, photometric, random)
     return np.ascontiguousarray(image), np.ascontiguousarray(label_map)
@@ -123,7 +124,7 @@ def draw_pixel_of_a_class(label_map: LabelMap, random: np.random.Generator) -> S
     return row + FOCUS_STEP * int(rows[number]), column + FOCUS_STEP * int(columns[number])
 
 
-def cut(image: Image, label_map: LabelMap, window: Window, crop: Size) -> tuple[Image, LabelMap]:
+def cut(image: Pixels, label_map: LabelMap, window: Window, crop: Size) -> tuple[Pixels, LabelMap]:
     """The window, resized and put into a crop; the label is sampled at pixel centres."""
     rows = slice(window.top, window.top + window.height)
     columns = slice(window.left, window.left + window.width)
@@ -134,43 +135,9 @@ def cut(image: Image, label_map: LabelMap, window: Window, crop: Size) -> tuple[
         # cost.
         far = ids.shape[0] > 2 * height or ids.shape[1] > 2 * width
         method = cv2.INTER_AREA if far else cv2.INTER_LINEAR
-        part = _resize(part, (width, height), method)
-        ids = _resize(ids, (width, height), cv2.INTER_NEAREST_EXACT)
+        part = resize(part, window.size, method)
+        ids = resize(ids, window.size, cv2.INTER_NEAREST_EXACT)
     if window.size == crop:
         return part, ids
-    mean = np.round(cv2.mean(image)[:3]).astype(np.uint8)
-    padded = np.broadcast_to(mean, (*crop, 3)).copy()
-    padded_ids = np.full(crop, IGNORE_INDEX, np.uint8)
-    top, left = window.offset
-    padded[top : top + height, left : left + width] = part
-    padded_ids[top : top + height, left : left + width] = ids
-    return padded, padded_ids
-
-
-def change_colors(image: Image, strength: float, random: np.random.Generator) -> Image:
-    """Random brightness, contrast, saturation and colour balance.
-
-    Args:
-        image: (H, W, 3) RGB.
-        strength: Factors are drawn from 1 - strength .. 1 + strength; the balance between channels
-            changes by a quarter of that.
-        random: All randomness comes from here.
-    """
-    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
-    balance = random.uniform(1 - strength / 4, 1 + strength / 4, 3)
-    # All four are affine in the pixel, so they are one 3x4 matrix.
-    gray = np.full((3, 3), 1.0) * np.array([0.299, 0.587, 0.114])
-    matrix = saturation * np.eye(3) + (1 - saturation) * gray
-    matrix = np.diag(balance) @ matrix * (brightness * contrast)
-    mean = float(image[::4, ::4].mean()) * brightness * (1 - contrast)
-    changed = cv2.transform(image, np.hstack([matrix, np.full((3, 1), mean)]))
-    return np.asarray(changed, np.uint8)
-
-
-def _mirror(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.flip(picture, 1), np.uint8)
-
-
-def _resize(picture: NDArray[np.uint8], size: Size, method: int) -> NDArray[np.uint8]:
-    """cv2's sizes are (width, height)."""
-    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
+    part = surround(part, crop, window.offset, mean_color(image).tolist())
+    return part, surround(ids, crop, window.offset, [IGNORE_INDEX])

@@ -1,7 +1,7 @@
 """Every network by name: literal tables, no registration."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.backbones.features import FeatureInfo
 from dualseg.models.backbones.multi_scale import MultiScaleBackbone
 from dualseg.models.backbones.spatial_path import SPATIAL_CHANNELS, WithSpatialPath
+from dualseg.models.combinations import NECKS, PYRAMID_STRIDES, check_combination
 from dualseg.models.dsrl.feature_transform import FeatureTransform
 from dualseg.models.dsrl.model import DsrlModel, DsrlOptions
 from dualseg.models.dsrl.sisr_decoder import SISRDecoder
@@ -22,13 +23,6 @@ from dualseg.models.necks.jpu import JPU
 from dualseg.models.necks.pyramid import SimplePyramid
 from dualseg.models.segmentation import Classifier, Resizer, SegmentationModel
 
-NECKS = ("jpu", "pyramid")
-# The strides a head reads, for backbones that have one only.
-PYRAMID_STRIDES = {
-    "deeplabv3plus": (4, 16),
-    "lraspp": (8, 16),
-    "densenet_fusion": (4, 8, 16, 32),
-}
 Auxiliary = bool | Literal["all"]
 
 
@@ -41,6 +35,7 @@ def create_model(
     name: str,
     *,
     num_classes: int,
+    in_channels: int = 3,
     backbone: str | None = None,
     output_stride: int | None = None,
     stem: str | None = None,
@@ -64,6 +59,8 @@ def create_model(
     Args:
         name: One of `list_models()`.
         num_classes: Classes predicted, the ignored one not counted.
+        in_channels: Bands of the images. Pretrained weights for RGB are adapted; see
+            `adapt_first_convolution`.
         backbone: One of `list_backbones()`; the paper's where not given.
         output_stride: Input size divided by the size of the backbone's deepest feature: 8, 16 or
             32. Where not given: the paper's, and 32 under a JPU.
@@ -92,14 +89,16 @@ def create_model(
         dsrl: True, or a mapping of `DsrlOptions`, wraps the network: it answers at twice its input.
 
     Returns:
-        A network for images (B, 3, H, W), in training mode.
+        A network for images (B, in_channels, H, W), in training mode.
 
     Raises:
         InputError: An unknown name or an impossible combination.
     """
     backbone, output_stride = fill_in_defaults(name, backbone, output_stride, neck=neck)
     head_variant = _head_variant(name, head_variant, oc)
-    _check(name, num_classes, output_stride, first_block, neck, atrous_rates)
+    check_combination(
+        name, num_classes, in_channels, output_stride, first_block, neck, atrous_rates
+    )
     options = _dsrl_options(dsrl)
     backbone_options = _backbone_options(name, head_variant, backbone, backbone_options)
     architecture = {
@@ -120,6 +119,7 @@ def create_model(
         "auxiliary_activation": auxiliary_activation,
         "dsrl": options.to_dict() if options else False,
         "num_classes": num_classes,
+        "in_channels": in_channels,
     }
     of_body = dict(backbone_options)
     spatial_channels = of_body.pop("spatial_channels", None) if name == "bisenet" else None
@@ -130,12 +130,17 @@ def create_model(
         first_block=first_block,
         multi_grid=multi_grid,
         options=of_body,
+        in_channels=in_channels,
         pretrained=pretrained,
     )
     shared_info = body.feature_info
     if name == "bisenet":
         widths = tuple(spatial_channels or SPATIAL_CHANNELS)
-        body = WithSpatialPath(body, channels=widths)  # type: ignore[arg-type]
+        body = WithSpatialPath(
+            body,
+            channels=widths,  # type: ignore[arg-type]
+            in_channels=in_channels,
+        )
         shared_info = body.feature_info
     if name == "deeplabv2" and head_variant != "single_scale":
         body = MultiScaleBackbone(body, align_corners=align_corners)
@@ -188,7 +193,7 @@ def create_model(
     )
     if options is None or options.inference_only:
         return host
-    return _wrap(host, shared_info, options, num_classes)
+    return _wrap(host, shared_info, options, num_classes, in_channels)
 
 
 def _head_variant(name: str, variant: str | None, oc: str | None) -> str | None:
@@ -204,41 +209,6 @@ def _head_variant(name: str, variant: str | None, oc: str | None) -> str | None:
             f"{name} has no head_variant {variant!r}; allowed: {', '.join(known) or 'none'}"
         )
     return variant
-
-
-def _check(
-    name: str,
-    num_classes: int,
-    output_stride: int,
-    first_block: str,
-    neck: str | None,
-    atrous_rates: Sequence[int] | None,
-) -> None:
-    if num_classes < 1:
-        raise InputError(f"num_classes is {num_classes}; at least 1 class is needed")
-    if output_stride not in (8, 16, 32):
-        raise InputError(f"output_stride {output_stride} is not possible; use 8, 16 or 32")
-    if first_block not in get_args(FirstBlock):
-        raise InputError(
-            f"first_block {first_block!r} is unknown; use {', '.join(get_args(FirstBlock))}"
-        )
-    if neck is not None and neck not in NECKS:
-        raise InputError(f"there is no neck {neck!r}; allowed: {', '.join(NECKS)}, or leave it out")
-    if neck == "jpu" and output_stride != 32:
-        raise InputError(
-            f"neck jpu brings a backbone of output_stride 32 to stride 8, but output_stride is "
-            f"{output_stride}; use 32"
-        )
-    if neck is not None and name in ("bisenet", "deeplabv2"):
-        raise InputError(f"{name} has paths of its own and takes no neck; leave neck out")
-    if neck == "pyramid" and name not in PYRAMID_STRIDES:
-        raise InputError(
-            f"{name} reads the deepest feature alone and needs no pyramid; leave neck out "
-            f"({', '.join(PYRAMID_STRIDES)} need several strides)"
-        )
-    if atrous_rates is not None and not ENTRIES[name].has_rates:
-        with_rates = ", ".join(n for n, entry in ENTRIES.items() if entry.has_rates)
-        raise InputError(f"{name} has no atrous_rates; leave them out or use one of {with_rates}")
 
 
 def _backbone_options(
@@ -271,15 +241,19 @@ def _dsrl_options(dsrl: bool | Mapping[str, Any]) -> DsrlOptions | None:
 
 
 def _wrap(
-    host: SegmentationModel, info: Sequence[FeatureInfo], options: DsrlOptions, num_classes: int
+    host: SegmentationModel,
+    info: Sequence[FeatureInfo],
+    options: DsrlOptions,
+    num_classes: int,
+    in_channels: int,
 ) -> DsrlModel:
     sisr_decoder = ftm = None
     if options.stage >= 2:
-        sisr_decoder = SISRDecoder(info, kind=options.sisr)
+        sisr_decoder = SISRDecoder(info, kind=options.sisr, image_channels=in_channels)
     if options.stage >= 3 and sisr_decoder is not None:
         before = options.affinity_features == "before_prediction"
         seg_channels = host.predictor.feature_channels if before else num_classes  # type: ignore[union-attr]
-        sr_channels = sisr_decoder.feature_channels if before else 3
+        sr_channels = sisr_decoder.feature_channels if before else in_channels
         ftm = FeatureTransform(
             seg_channels,  # type: ignore[arg-type]
             sr_channels,

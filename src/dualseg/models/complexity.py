@@ -32,7 +32,8 @@ def measure_complexity(model: nn.Module, size: Size) -> Complexity:
         size: (height, width) of the input.
     """
     parameters = list(model.parameters())
-    images = torch.zeros(1, 3, *size, device=parameters[0].device)
+    in_channels = getattr(model, "architecture", {}).get("in_channels", 3)
+    images = torch.zeros(1, in_channels, *size, device=parameters[0].device)
     was_training = model.training
     model.eval()
     counter = FlopCounterMode(display=False)

@@ -6,21 +6,28 @@
     ignore_index: 99                                 # value in the file that is ignored
     colors:                                          # masks that hold colours in place of ids
       - {color: [200, 0, 0], class: cat}             # a name, a class id, or 255: ignored
+    snap: true                                       # smeared values mean the nearest declared one
+    channels: 4                                      # bands of the images, or a list of those to
+                                                     # use, counted from 1: [4, 3, 2]
+    min_value: 0                                     # black in images of more than 8 bits
+    max_value: 65535                                 # white in images of more than 8 bits
+    max_pixels: 400000000                            # allows images larger than 178,956,970 pixels
 
 Every key may be left out. `dataset.yaml` of a run has further keys, which are passed over.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dualseg.config import read_yaml
 from dualseg.core.errors import InputError, nearest
+from dualseg.core.image_spec import FIELDS, ImageSpec, image_faults
 from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color
 
 DECLARATION_FILE = "dataset.yaml"
-KEYS = ("class_names", "palette", "ignore_index", "values", "colors")
+KEYS = ("class_names", "palette", "ignore_index", "values", "colors", "snap", *FIELDS)
 RUN_KEYS = ("name", "root", "train", "val", "notes")  # what a run records besides
 MAX_VALUE = 65535
 
@@ -35,6 +42,8 @@ class Declaration:
         ignore_index: Raw value that is ignored.
         values: Raw value -> class id, or 255 for ignored.
         colors: Colour -> name of a class or its id, or 255 for ignored.
+        snap: Take smeared values, as of JPEG masks, for the nearest declared one.
+        images: How the images are read; ordinary pictures where nothing is said.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -42,6 +51,8 @@ class Declaration:
     ignore_index: int | None = None
     values: Mapping[int, int] | None = None
     colors: Mapping[Color, str | int] | None = None
+    snap: bool = False
+    images: ImageSpec = field(default_factory=ImageSpec)
 
 
 def read_declaration(root: Path) -> Declaration:
@@ -61,12 +72,17 @@ def read_declaration(root: Path) -> Declaration:
     ignore = _ignore_index(given.get("ignore_index"), faults)
     values = _values(given.get("values"), ignore, faults)
     colors = _colors(given.get("colors"), faults)
+    snap = given.get("snap") or False
+    if not isinstance(snap, bool):
+        faults.append(f"snap: expected true or false, got {snap!r}")
+    faults += image_faults(given)
     if not faults:
         faults += _disagreements(names, palette, ignore, values)
     if faults:
         count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
         raise InputError(f"{path} has {count}:", faults)
-    return Declaration(names, palette, ignore, values, colors)
+    images = ImageSpec.from_dict(given)
+    return Declaration(names, palette, ignore, values, colors, snap, images)
 
 
 def _class_names(given: Any, faults: list[str]) -> tuple[str, ...] | None:

@@ -40,7 +40,7 @@ def padded_features(body: nn.Module, images: Tensor, multiple: int) -> list[Tens
 
     Args:
         body: A timm feature extractor.
-        images: (B, 3, H, W).
+        images: (B, C, H, W).
         multiple: Height and width are padded to multiples of this; 1 pads nothing.
 
     Returns:
@@ -64,13 +64,16 @@ def _channels_first(body: nn.Module, features: Sequence[Tensor]) -> list[Tensor]
     return list(features)
 
 
-def find_multiple(body: nn.Module, name: str, own_size: int) -> tuple[int, tuple[FeatureInfo, ...]]:
+def find_multiple(
+    body: nn.Module, name: str, own_size: int, in_channels: int = 3
+) -> tuple[int, tuple[FeatureInfo, ...]]:
     """The smallest of 1, 16, 32, 64 and `own_size` that images must be padded to multiples of.
 
     Args:
         body: A timm feature extractor.
         name: For the message.
         own_size: Of the images it was trained on.
+        in_channels: Bands of the images.
 
     Returns:
         The multiple, and what `measure` says of the features then.
@@ -88,14 +91,14 @@ def find_multiple(body: nn.Module, name: str, own_size: int) -> tuple[int, tuple
     reason = ""
     for multiple in (*COMMON_MULTIPLES, own_size):
         try:
-            return multiple, measure(body, multiple)
+            return multiple, measure(body, multiple, in_channels)
         except MISFITS as error:
             reason = first_line(error)
     raise InputError(f"{name} does not take images of any size ({reason}); choose another backbone")
 
 
 @torch.no_grad()
-def measure(body: nn.Module, multiple: int) -> tuple[FeatureInfo, ...]:
+def measure(body: nn.Module, multiple: int, in_channels: int = 3) -> tuple[FeatureInfo, ...]:
     """Channels and strides, found by sending a square image and one of odd sides through.
 
     Raises:
@@ -106,8 +109,9 @@ def measure(body: nn.Module, multiple: int) -> tuple[FeatureInfo, ...]:
     was_training = body.training
     body.eval()
     try:
-        square = padded_features(body, torch.zeros(1, 3, side, side), multiple)
-        odd = padded_features(body, torch.zeros(1, 3, 65, max(97, multiple + 1)), multiple)
+        square = padded_features(body, torch.zeros(1, in_channels, side, side), multiple)
+        odd_image = torch.zeros(1, in_channels, 65, max(97, multiple + 1))
+        odd = padded_features(body, odd_image, multiple)
     finally:
         body.train(was_training)
     info = tuple(FeatureInfo(feature.shape[1], side // feature.shape[-1]) for feature in square)

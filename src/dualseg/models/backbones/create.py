@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -13,106 +13,15 @@ from dualseg.models.backbones.backbone import Backbone
 from dualseg.models.backbones.densenet import DenseNet, densenet_plan
 from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.backbones.drn import DRN
+from dualseg.models.backbones.families import FAMILIES, OTHERS, Family
 from dualseg.models.backbones.listed_dilations import set_dilations
 from dualseg.models.backbones.mobilenet_v3 import MobileNetV3Large
-from dualseg.models.backbones.resnet import RESNETS, STEMS
 from dualseg.models.backbones.timm_backbone import ALIASES, TimmBackbone
 from dualseg.models.backbones.vgg import VGG16
 from dualseg.models.backbones.weights import download_weights, load_published, read_weights
 
-ALL_STRIDES = (8, 16, 32)
 BOOLEAN_OPTIONS = {"ceil_pool", "pad_before_expand", "pad_stem", "compression", "latter_pooling"}
 NUMBER_OPTIONS = {"squeeze_excite", "transition_squeeze_excite", "depth"}
-
-
-class Family(NamedTuple):
-    """Backbones that share what can be asked of them.
-
-    Attributes:
-        names: For `create_backbone`.
-        output_strides: That they can run at.
-        stems: Allowed `stem`s; empty where there is one form.
-        options: Keys that `options` may hold.
-        source: Paper, and whose network it is.
-    """
-
-    names: tuple[str, ...]
-    output_strides: tuple[int, ...]
-    stems: tuple[str, ...]
-    options: tuple[str, ...]
-    source: str
-
-
-FAMILIES: dict[str, Family] = {
-    "ResNet": Family(
-        RESNETS,
-        ALL_STRIDES,
-        tuple(STEMS),
-        ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations"),
-        "He et al. 2015, arXiv:1512.03385; timm",
-    ),
-    "MobileNetV2": Family(
-        ("mobilenet_v2",),
-        ALL_STRIDES,
-        (),
-        ("pad_before_expand", "pad_stem", "norm_eps", "depth", "dilations"),
-        "Sandler et al. 2018, arXiv:1801.04381; timm",
-    ),
-    "MobileNetV3": Family(
-        ("mobilenet_v3_large",),
-        (16, 32),
-        (),
-        ("norm_eps",),
-        "Howard et al. 2019, arXiv:1905.02244; torchvision",
-    ),
-    # As released with DeepLab v3+: 256 low-level channels at stride 4 (before the third block's
-    # stride), ReLU after both norms of an exit separable convolution, norm_eps 0.001. jfzhang's
-    # port has 128 (behind the first block), no ReLU after the depthwise norm, norm_eps 0.00001.
-    "Xception": Family(
-        ("xception65",),
-        ALL_STRIDES,
-        (),
-        ("norm_eps",),
-        "Chen et al. 2018, arXiv:1802.02611, aligned; timm, after TensorFlow's DeepLab",
-    ),
-    "DRN": Family(
-        ("drn_a_50", *drn.PLANS),
-        (8,),
-        (),
-        ("norm_eps",),
-        "Yu et al. 2017, arXiv:1705.09914; A is a ResNet-50",
-    ),
-    "DenseNet": Family(
-        (*densenet.NAMES, "dense30k48"),
-        ALL_STRIDES,
-        (),
-        (
-            "stem",
-            "compression",
-            "transition",
-            "latter_pooling",
-            "dropout",
-            "squeeze_excite",
-            "transition_squeeze_excite",
-            "norm_eps",
-        ),
-        "Huang et al. 2017, arXiv:1608.06993; denseNkG: N layers, growth G, tensorpack examples",
-    ),
-    "VGG": Family(
-        ("vgg16",),
-        ALL_STRIDES,
-        (),
-        ("pools",),
-        "Simonyan and Zisserman 2015, arXiv:1409.1556; large_fov: arXiv:1412.7062",
-    ),
-}
-OTHERS = Family(
-    ("any timm model with features",),
-    ALL_STRIDES,
-    (),
-    ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations"),
-    "https://github.com/huggingface/pytorch-image-models",
-)
 
 
 def list_backbones() -> list[str]:
@@ -144,6 +53,7 @@ def create_backbone(
     first_block: FirstBlock = "contract",
     multi_grid: Sequence[int] | None = None,
     options: Mapping[str, Any] | None = None,
+    in_channels: int = 3,
     pretrained: bool | str = False,
 ) -> Backbone:
     """Builds a backbone.
@@ -157,6 +67,8 @@ def create_backbone(
         options: What only some backbones know, by the names in `FAMILIES`. `norm_eps`: epsilon of
             every batch norm. `dilations`: see `set_dilations`. The others are arguments of the
             backbone's class.
+        in_channels: Bands of the images. Weights published for RGB are adapted by the rule of
+            `adapt_first_convolution`.
         pretrained: False, True (download) or the path of a local file.
 
     Raises:
@@ -169,7 +81,7 @@ def create_backbone(
     dilations = options.pop("dilations", None)
     if _is_our_own(name):
         _refuse_dilation_rules(name, stem, first_block, multi_grid)
-        backbone = _create_own(name, output_stride, options, pretrained)
+        backbone = _create_own(name, output_stride, options, in_channels, pretrained)
     else:
         backbone = TimmBackbone(
             name,
@@ -177,6 +89,7 @@ def create_backbone(
             stem=stem,
             first_block=first_block,
             multi_grid=multi_grid,
+            in_channels=in_channels,
             pretrained=pretrained,
             **options,
         )
@@ -244,29 +157,41 @@ def _refuse_dilation_rules(
 
 
 def _create_own(
-    name: str, output_stride: int, options: Mapping[str, Any], pretrained: bool | str
+    name: str,
+    output_stride: int,
+    options: Mapping[str, Any],
+    in_channels: int,
+    pretrained: bool | str,
 ) -> Backbone:
     if name == "mobilenet_v3_large":
-        return MobileNetV3Large(output_stride=output_stride, pretrained=pretrained)
+        return MobileNetV3Large(
+            output_stride=output_stride, in_channels=in_channels, pretrained=pretrained
+        )
     if name == "drn_a_50":
-        return _create_drn_a(output_stride, pretrained)
+        return _create_drn_a(output_stride, in_channels, pretrained)
     if name in drn.PLANS:
-        backbone = DRN(name, output_stride=output_stride)
-        _load(backbone, name, pretrained, drn.rename_weights)
+        backbone = DRN(name, output_stride=output_stride, in_channels=in_channels)
+        _load(backbone, name, pretrained, drn.rename_weights, in_channels)
         return backbone
     if name == "vgg16":
-        backbone = VGG16(output_stride=output_stride, **options)
-        _load(backbone, name, pretrained, vgg.rename_weights)
+        backbone = VGG16(output_stride=output_stride, in_channels=in_channels, **options)
+        _load(backbone, name, pretrained, vgg.rename_weights, in_channels)
         return backbone
-    backbone = DenseNet(name, output_stride=output_stride, **options)
-    _load(backbone, name, pretrained, densenet.rename_weights)
+    backbone = DenseNet(name, output_stride=output_stride, in_channels=in_channels, **options)
+    _load(backbone, name, pretrained, densenet.rename_weights, in_channels)
     return backbone
 
 
-def _create_drn_a(output_stride: int, pretrained: bool | str) -> TimmBackbone:
+def _create_drn_a(output_stride: int, in_channels: int, pretrained: bool | str) -> TimmBackbone:
     if output_stride != drn.OUTPUT_STRIDE:
         raise InputError(f"drn_a_50 cannot run at output_stride {output_stride}; use 8")
-    return TimmBackbone("resnet50", output_stride=8, first_block="undilated", pretrained=pretrained)
+    return TimmBackbone(
+        "resnet50",
+        output_stride=8,
+        first_block="undilated",
+        in_channels=in_channels,
+        pretrained=pretrained,
+    )
 
 
 def _load(
@@ -274,12 +199,14 @@ def _load(
     name: str,
     pretrained: bool | str,
     rename_weights: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    in_channels: int,
 ) -> None:
     """Loads a file as its authors published it, or as we save it."""
     if pretrained is False:
         return
     path = pretrained if isinstance(pretrained, str) else _published_file(name)
-    load_published(backbone, rename_weights(read_weights(Path(path))), source=path)
+    weights = rename_weights(read_weights(Path(path)))
+    load_published(backbone, weights, source=path, in_channels=in_channels)
 
 
 def _published_file(name: str) -> str:

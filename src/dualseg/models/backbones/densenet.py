@@ -79,8 +79,9 @@ class DenseNet(nn.Module):
         squeeze_excite: Reduction of a gate on the new channels of every dense layer; None for none.
         transition_squeeze_excite: Reduction of a gate in every transition; None for none.
         dropout: Behind every transition, value by value; the source's scripts take 0.2.
+        in_channels: Bands of the images.
 
-    Shape: (B, 3, H, W) -> features of strides 2 (stem), 4, 8, 16, 32, none beyond `output_stride`
+    Shape: (B, C, H, W) -> features of strides 2 (stem), 4, 8, 16, 32, none beyond `output_stride`
 
     Raises:
         InputError: An unknown name, or an impossible combination.
@@ -105,6 +106,7 @@ class DenseNet(nn.Module):
         squeeze_excite: int | None = None,
         transition_squeeze_excite: int | None = None,
         dropout: float = 0.0,
+        in_channels: int = 3,
     ):
         super().__init__()
         plan = densenet_plan(name)
@@ -117,7 +119,9 @@ class DenseNet(nn.Module):
             if reduction is not None and reduction < 1:
                 raise InputError(f"squeeze_excite {reduction} must be a reduction of at least 1")
         channels = 128 if stem == "deep" else 2 * plan.growth
-        self.stem = stem_convolutions(stem, channels, with_norm=plan.is_classic)
+        self.stem = stem_convolutions(
+            stem, channels, with_norm=plan.is_classic, in_channels=in_channels
+        )
         self.pool = (
             nn.MaxPool2d(2, ceil_mode=True) if stem == "deep" else nn.MaxPool2d(3, 2, padding=1)
         )

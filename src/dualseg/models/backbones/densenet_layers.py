@@ -12,18 +12,20 @@ BOTTLENECK = 4  # a 1x1 of four times the growth stands before every 3x3
 Stem = Literal["standard", "deep"]
 
 
-def stem_convolutions(kind: Stem, channels: int, *, with_norm: bool) -> nn.Sequential:
+def stem_convolutions(
+    kind: Stem, channels: int, *, with_norm: bool, in_channels: int = 3
+) -> nn.Sequential:
     """One 7x7, or three 3x3 of 64, 64 and 128 channels; the first one has stride 2.
 
     Without norm they have biases, and no ReLU either.
     """
-    plan = ((3, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 1))
+    plan = ((in_channels, 64, 3, 2), (64, 64, 3, 1), (64, 128, 3, 1))
     if kind == "standard":
-        plan = ((3, channels, 7, 2),)
+        plan = ((in_channels, channels, 7, 2),)
     layers: list[nn.Module] = []
-    for in_channels, out_channels, size, stride in plan:
+    for entering, out_channels, size, stride in plan:
         around = {"stride": stride, "padding": size // 2, "bias": not with_norm}
-        layers.append(nn.Conv2d(in_channels, out_channels, size, **around))
+        layers.append(nn.Conv2d(entering, out_channels, size, **around))
         if with_norm:
             layers += [nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

@@ -41,21 +41,27 @@ class Probe(NamedTuple):
 
 
 def apply_output_stride(
-    body: nn.Module, output_stride: int, first_block: FirstBlock, *, probe_size: int = PROBE_SIZE
+    body: nn.Module,
+    output_stride: int,
+    first_block: FirstBlock,
+    *,
+    probe_size: int = PROBE_SIZE,
+    in_channels: int = 3,
 ) -> None:
     """Rewrites `body` in place so that nothing in it goes beyond `output_stride`.
 
     Args:
-        body: A network that maps (B, 3, H, W) to a list of features.
+        body: A network that maps (B, in_channels, H, W) to a list of features.
         output_stride: 8, 16 or 32.
         first_block: See above.
         probe_size: Side of the square image sent through.
+        in_channels: Bands of that image.
 
     Raises:
         InputError: A layer that shrinks the map cannot be dilated (max pooling, for example), or
             `first_block` does not suit the network.
     """
-    probes = probe_strides(body, probe_size)
+    probes = probe_strides(body, probe_size, in_channels)
     stage_strides = _stage_strides(probes) if first_block == "group" else {}
     for probe in probes:
         if probe.stride_out <= output_stride:
@@ -92,7 +98,7 @@ def apply_multi_grid(stage: nn.Module, multi_grid: Sequence[int]) -> None:
 
 
 @torch.no_grad()
-def probe_strides(body: nn.Module, size: int = PROBE_SIZE) -> list[Probe]:
+def probe_strides(body: nn.Module, size: int = PROBE_SIZE, in_channels: int = 3) -> list[Probe]:
     """Every spatial layer in the order it runs, with the true strides around it."""
     probes: list[Probe] = []
     names = {module: name for name, module in body.named_modules()}
@@ -107,7 +113,7 @@ def probe_strides(body: nn.Module, size: int = PROBE_SIZE) -> list[Probe]:
     hooks = [m.register_forward_hook(record) for m in body.modules() if isinstance(m, spatial)]
     was_training = body.training
     body.eval()
-    body(torch.zeros(1, 3, size, size))
+    body(torch.zeros(1, in_channels, size, size))
     body.train(was_training)
     for hook in hooks:
         hook.remove()

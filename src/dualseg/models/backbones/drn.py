@@ -51,8 +51,9 @@ class DRN(nn.Module):
     Args:
         name: One of `PLANS`.
         output_stride: 8; there is no other.
+        in_channels: Bands of the images.
 
-    Shape: (B, 3, H, W) -> features of strides 1, 2, 4, 8, 8, 8: layers 1 to 5 and the last one
+    Shape: (B, C, H, W) -> features of strides 1, 2, 4, 8, 8, 8: layers 1 to 5 and the last one
 
     Raises:
         InputError: Unknown name, or another output stride.
@@ -63,7 +64,7 @@ class DRN(nn.Module):
 
     auxiliary_index = -2
 
-    def __init__(self, name: str, *, output_stride: int = OUTPUT_STRIDE):
+    def __init__(self, name: str, *, output_stride: int = OUTPUT_STRIDE, in_channels: int = 3):
         super().__init__()
         if name not in PLANS:
             raise InputError(f"there is no backbone {name!r}; {nearest(name, PLANS)}")
@@ -75,7 +76,8 @@ class DRN(nn.Module):
         kind, block, n = PLANS[name]
         w1, w2, w3, w4, w5, w6, w7, w8 = WIDTHS
         wide = block.expansion
-        convolution, norm = nn.Conv2d(3, w1, 7, padding=3, bias=False), nn.BatchNorm2d(w1)
+        convolution = nn.Conv2d(in_channels, w1, 7, padding=3, bias=False)
+        norm = nn.BatchNorm2d(w1)
         if kind == "c":
             self.conv1, self.bn1 = convolution, norm
             self.layer1 = _residual(BasicBlock, w1, w1, n[0])

@@ -30,9 +30,10 @@ class MobileNetV3Large(nn.Module):
 
     Args:
         output_stride: 16 or 32.
+        in_channels: Bands of the images; see `weights.adapt_first_convolution`.
         pretrained: False, True (torchvision's weights, needs a download) or a local file.
 
-    Shape: (B, 3, H, W) -> list of (B, C_i, ceil(H / s_i), ceil(W / s_i)), as `feature_info` says.
+    Shape: (B, C, H, W) -> list of (B, C_i, ceil(H / s_i), ceil(W / s_i)), as `feature_info` says.
 
     Raises:
         InputError: Another output stride, or weights that cannot be had.
@@ -41,15 +42,19 @@ class MobileNetV3Large(nn.Module):
         (BSD-3-Clause), which unlike the paper does not halve the last stage's channels.
     """
 
-    def __init__(self, *, output_stride: int = 16, pretrained: bool | str = False):
+    def __init__(
+        self, *, output_stride: int = 16, in_channels: int = 3, pretrained: bool | str = False
+    ):
         super().__init__()
         if output_stride not in (16, 32):
             raise InputError(
                 f"mobilenet_v3_large cannot run at output_stride {output_stride}; use 16 or 32"
             )
         self.body = mobilenet_v3_large(weights=None, dilated=output_stride == 16).features
+        if in_channels != 3:
+            self.body[0][0] = _first_convolution(in_channels)  # type: ignore[index,operator]
         if pretrained is not False:
-            _load(self.body, pretrained)
+            _load(self.body, pretrained, in_channels)
         strides = (*STRIDES, output_stride)
         self.feature_info = tuple(map(FeatureInfo, CHANNELS, strides))
         self.auxiliary_index = STRIDE_8
@@ -63,13 +68,20 @@ class MobileNetV3Large(nn.Module):
         return features
 
 
-def _load(body: nn.Module, pretrained: bool | str) -> None:
+def _first_convolution(in_channels: int) -> nn.Conv2d:
+    """torchvision's, initialised as there, for another number of bands."""
+    convolution = nn.Conv2d(in_channels, CHANNELS[0], 3, stride=2, padding=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out")
+    return convolution
+
+
+def _load(body: nn.Module, pretrained: bool | str, in_channels: int) -> None:
     if isinstance(pretrained, str):
         weights, source = read_weights(Path(pretrained)), pretrained
     else:
         weights, source = _download(), "torchvision's file"
     inner = {key.removeprefix("features."): tensor for key, tensor in weights.items()}
-    load_published(body, inner, source=source)
+    load_published(body, inner, source=source, in_channels=in_channels)
 
 
 def _download() -> dict[str, Tensor]:

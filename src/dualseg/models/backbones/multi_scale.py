@@ -22,7 +22,7 @@ class MultiScaleBackbone(nn.Module):
         align_corners: Of shrinking the image. False: to floor(H * scale), kazuto1011's port; True:
             to floor(H * scale) + 1, isht7's.
 
-    Shape: (B, 3, H, W) -> the body's features, then one (B, C, ...) for each smaller scale
+    Shape: (B, C, H, W) -> the body's features, then one (B, C, ...) for each smaller scale
 
     Raises:
         InputError: scales do not start with 1, or one of them is not between 0 and 1.

@@ -18,8 +18,9 @@ class WithSpatialPath(nn.Module):
     Args:
         body: The backbone: the context path's beginning.
         channels: Of the spatial path's three strided layers, and of its feature.
+        in_channels: Bands of the images.
 
-    Shape: (B, 3, H, W) -> the body's features; third from the end stands
+    Shape: (B, C, H, W) -> the body's features; third from the end stands
         (B, channels[1], ceil(H/8), ceil(W/8))
 
     Raises:
@@ -30,7 +31,13 @@ class WithSpatialPath(nn.Module):
         code (three 3x3 in the text).
     """
 
-    def __init__(self, body: Backbone, *, channels: tuple[int, int] = SPATIAL_CHANNELS):
+    def __init__(
+        self,
+        body: Backbone,
+        *,
+        channels: tuple[int, int] = SPATIAL_CHANNELS,
+        in_channels: int = 3,
+    ):
         super().__init__()
         info = body.feature_info
         self.position = len(info) - CONTEXT_FEATURES
@@ -46,7 +53,7 @@ class WithSpatialPath(nn.Module):
         inner, last = channels
         self.body = body
         self.spatial_path = nn.Sequential(
-            conv_bn_relu(3, inner, 7, stride=2),
+            conv_bn_relu(in_channels, inner, 7, stride=2),
             conv_bn_relu(inner, inner, stride=2),
             conv_bn_relu(inner, inner, stride=2),
             conv_bn_relu(inner, last, 1),

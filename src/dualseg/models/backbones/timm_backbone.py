@@ -64,9 +64,10 @@ class TimmBackbone(nn.Module):
         pad_stem: MobileNetV2 only; False as in VainF's port, see `mobilenet_v2.py`.
         depth: Keep so many features and no layer behind them (3: the PSPNet of
             segmentation_models_pytorch); all where not given.
+        in_channels: Bands of the images; see `weights.adapt_first_convolution`.
         pretrained: False, True (timm's default weights, needs a download) or a local file.
 
-    Shape: (B, 3, H, W) -> list of (B, C_i, ceil(H / s_i), ceil(W / s_i)), as `feature_info` says;
+    Shape: (B, C, H, W) -> list of (B, C_i, ceil(H / s_i), ceil(W / s_i)), as `feature_info` says;
         with `ceil_pool` up to one row and column more, with `pad_stem=False` up to one less.
 
     Raises:
@@ -88,19 +89,20 @@ class TimmBackbone(nn.Module):
         pad_before_expand: bool = False,
         pad_stem: bool = True,
         depth: int | None = None,
+        in_channels: int = 3,
         pretrained: bool | str = False,
     ):
         super().__init__()
-        body = _build(name, stem, published=pretrained is True)
+        body = _build(name, stem, published=pretrained is True, in_channels=in_channels)
         _check_resnet(body, name, multi_grid=multi_grid, ceil_pool=ceil_pool, stride_on=stride_on)
         _check_mobilenet(name, pad_before_expand=pad_before_expand, pad_stem=pad_stem)
         if depth is not None:
             _shorten(body, name, depth)
         if stride_on == "1x1":
             stride_on_first_1x1(body, name)
-        self.multiple, info = find_multiple(body, name, _own_size(body))
+        self.multiple, info = find_multiple(body, name, _own_size(body), in_channels)
         if info[-1].stride > output_stride:
-            info = _dilate(body, name, output_stride, first_block, self.multiple)
+            info = _dilate(body, name, output_stride, first_block, self.multiple, in_channels)
         if info[-1].stride != output_stride:
             raise InputError(
                 f"{name} cannot run at output_stride {output_stride}; "
@@ -120,14 +122,15 @@ class TimmBackbone(nn.Module):
         if not pad_stem:
             leave_stem_unpadded(body)
         if isinstance(pretrained, str):
-            load_published(body, read_weights(Path(pretrained)), source=pretrained)
+            weights = read_weights(Path(pretrained))
+            load_published(body, weights, source=pretrained, in_channels=in_channels)
         self.body = body
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return padded_features(self.body, images, self.multiple)
 
 
-def _build(name: str, stem: str | None, *, published: bool) -> nn.Module:
+def _build(name: str, stem: str | None, *, published: bool, in_channels: int) -> nn.Module:
     timm_name, extra = _timm_name(name, stem, published=published)
     if not timm.is_model(timm_name):
         raise InputError(
@@ -137,6 +140,8 @@ def _build(name: str, stem: str | None, *, published: bool) -> nn.Module:
         # timm starts the last batch norm of each block at zero; most filters then get no gradient.
         extra |= {"zero_init_last": False}
     extra |= dynamic_size_options(timm_name)
+    if in_channels != 3:
+        extra |= {"in_chans": in_channels}
     if published:
         path = download_weights(timm_name)
         if path is not None:
@@ -214,12 +219,23 @@ def _own_size(body: nn.Module) -> int:
 
 
 def _dilate(
-    body: nn.Module, name: str, output_stride: int, first_block: FirstBlock, multiple: int
+    body: nn.Module,
+    name: str,
+    output_stride: int,
+    first_block: FirstBlock,
+    multiple: int,
+    in_channels: int,
 ) -> tuple[FeatureInfo, ...]:
     """Brings `body` to `output_stride` and measures what it gives then."""
     try:
-        apply_output_stride(body, output_stride, first_block, probe_size=probe_size(multiple))
-        return measure(body, multiple)
+        apply_output_stride(
+            body,
+            output_stride,
+            first_block,
+            probe_size=probe_size(multiple),
+            in_channels=in_channels,
+        )
+        return measure(body, multiple, in_channels)
     except InputError:
         raise
     except MISFITS as error:

@@ -20,10 +20,11 @@ class VGG16(nn.Module):
 
     Args:
         output_stride: Input size divided by the deepest feature's size: 8, 16 or 32.
+        in_channels: Bands of the images.
         pools: "plain": 2x2, the last row and column kept where a size is odd (which torchvision
             drops); "large_fov": 3x3, as DeepLab v1, with a 3x3 average behind the last one.
 
-    Shape: (B, 3, H, W) -> one feature a block before its pooling, then the last pooling's:
+    Shape: (B, C, H, W) -> one feature a block before its pooling, then the last pooling's:
         64 at stride 1, 128 at 2, 256 at 4, 512 at 8, 512 at 16, 512 at 32, none beyond
         `output_stride`
 
@@ -37,7 +38,7 @@ class VGG16(nn.Module):
 
     auxiliary_index = -2
 
-    def __init__(self, *, output_stride: int = 32, pools: Pools = "plain"):
+    def __init__(self, *, output_stride: int = 32, in_channels: int = 3, pools: Pools = "plain"):
         super().__init__()
         if output_stride not in (8, 16, 32):
             raise InputError(f"vgg16 cannot run at output_stride {output_stride}; use 8, 16 or 32")
@@ -45,7 +46,7 @@ class VGG16(nn.Module):
             raise InputError(f"pools {pools!r} is unknown; use plain or large_fov")
         self.blocks = nn.ModuleList()
         self.pools = nn.ModuleList()
-        info, channels, stride, dilation = [], 3, 1, 1
+        info, channels, stride, dilation = [], in_channels, 1, 1
         for widths in WIDTHS:
             self.blocks.append(_block(channels, widths, dilation))
             channels = widths[-1]

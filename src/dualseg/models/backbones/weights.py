@@ -9,6 +9,7 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
@@ -40,7 +41,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     raise InputError(f"{path} is no plain state dict; save the tensors alone, as .safetensors")
 
 
-def load_published(body: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
+def load_published(
+    body: nn.Module, weights: Mapping[str, Tensor], *, source: str, in_channels: int = 3
+) -> None:
     """Loads a timm (or torchvision ResNet) state dict; only a classifier may be left over.
 
     timm's feature extractors rename what they wrap (`stages.0` becomes `stages_0`, or everything
@@ -50,6 +53,7 @@ def load_published(body: nn.Module, weights: Mapping[str, Tensor], *, source: st
         body: What the weights are for.
         weights: Tensors by name.
         source: The file, for messages.
+        in_channels: Bands of the images; see `adapt_first_convolution`.
 
     Raises:
         InputError: Tensors are missing, of another shape, or belong to another network.
@@ -57,6 +61,7 @@ def load_published(body: nn.Module, weights: Mapping[str, Tensor], *, source: st
     wanted = body.state_dict()
     names = {key: _published_name(key, weights) for key in wanted}
     found = {key: weights[name] for key, name in names.items() if name is not None}
+    found = adapt_first_convolution(found, wanted, in_channels)
     counters = {key for key in wanted if key.endswith("num_batches_tracked")}
     missing = sorted(set(wanted) - set(found) - counters)
     used = {name for name in names.values() if name is not None}
@@ -76,6 +81,36 @@ def load_published(body: nn.Module, weights: Mapping[str, Tensor], *, source: st
         ]
         raise InputError(f"{source} does not fit this backbone:", problems)
     body.load_state_dict(found, strict=False)
+
+
+def adapt_first_convolution(
+    weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], in_channels: int
+) -> dict[str, Tensor]:
+    """Weights for RGB, made to fit images of another number of bands.
+
+    One band takes the sum over red, green and blue, so that a gray image gives what it gave in
+    RGB. Other numbers repeat the three in turn and multiply them by 3 / in_channels, so that the
+    sums stay of the same size. A filter that has `in_channels` bands already is left alone.
+
+    Args:
+        weights: Tensors by name.
+        wanted: The network's own, whose shapes count.
+        in_channels: Bands of the images.
+
+    Source: timm's `adapt_input_conv`, which does the same to what timm downloads.
+    """
+    if in_channels == 3:
+        return dict(weights)
+
+    def is_first(name: str) -> bool:
+        have, want = tuple(weights[name].shape), tuple(wanted[name].shape)
+        is_rgb = len(have) == 4 and have[1] == 3
+        return is_rgb and want == (have[0], in_channels, *have[2:])
+
+    return {
+        name: adapt_input_conv(in_channels, tensor) if is_first(name) else tensor
+        for name, tensor in weights.items()
+    }
 
 
 def download_weights(timm_name: str) -> str | None:

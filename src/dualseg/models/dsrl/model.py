@@ -74,8 +74,8 @@ class DsrlModel(nn.Module):
         options: How it was built.
         architecture: The arguments of `create_model` that build this network again.
 
-    Shape: images (B, 3, H, W) -> logits (B, K, 2H, 2W); in training mode also image_sr
-    (B, 3, 2H, 2W) and two feature maps of one shape.
+    Shape: images (B, C, H, W) -> logits (B, K, 2H, 2W); in training mode also image_sr
+    (B, C, 2H, 2W) and two feature maps of one shape.
 
     Source: Wang et al. 2020, figure 2.
     """
@@ -109,7 +109,12 @@ class DsrlModel(nn.Module):
         prediction = self.host.predictor(encoding.features, input_size)
         auxiliary_logits = self.host.auxiliary_logits(encoding, input_size)
         reconstruction = self.sisr_decoder(encoding.backbone_features, input_size)
-        output = SegmentationOutput(prediction.logits, auxiliary_logits, reconstruction.image)
+        output = SegmentationOutput(
+            prediction.logits,
+            auxiliary_logits,
+            reconstruction.image,
+            features=prediction.features,
+        )
         if self.ftm is None:
             return output
         if self.options.affinity_features == "before_prediction":

@@ -34,8 +34,9 @@ class SISRDecoder(nn.Module):
         kind: "espcn" (default): two 3x3 convolutions of 64 and 32 channels, then one sub-pixel
             convolution; "residual": three times [transposed 2x2, residual block] (as Dootmaan's
             port); "single": one 3x3 convolution and a pixel shuffle (as sanje2v's port).
+        image_channels: Bands of the image.
 
-    Shape: features -> image (B, 3, 2H, 2W), features before the prediction layer
+    Shape: features -> image (B, image_channels, 2H, 2W), features before the prediction layer
 
     Source: Wang et al. 2020, section 3.1; sub-pixel convolution: Shi et al. 2016, arXiv:1609.05158.
         Differs
@@ -43,7 +44,13 @@ class SISRDecoder(nn.Module):
     affinity are non-negative.
     """
 
-    def __init__(self, feature_info: Sequence[FeatureInfo], *, kind: SisrKind = "espcn"):
+    def __init__(
+        self,
+        feature_info: Sequence[FeatureInfo],
+        *,
+        kind: SisrKind = "espcn",
+        image_channels: int = 3,
+    ):
         super().__init__()
         fine_enough = [i for i, info in enumerate(feature_info) if info.stride >= SHALLOWEST_STRIDE]
         self.low_level_index = fine_enough[0]
@@ -54,7 +61,7 @@ class SISRDecoder(nn.Module):
         self.deepest = conv_bn_relu(deepest.channels, width, 1)
         build = _BUILDERS[kind]
         self.refine, self.predict, self.feature_channels = build(
-            width + LOW_LEVEL_CHANNELS, low_level.stride
+            width + LOW_LEVEL_CHANNELS, low_level.stride, image_channels
         )
 
     def forward(self, features: Sequence[Tensor], input_size: Size) -> Reconstruction:
@@ -86,16 +93,16 @@ class ResidualBlock(nn.Module):
 Parts = tuple[nn.Module, nn.Module, int]  # refinement, prediction, feature channels
 
 
-def _espcn(in_channels: int, stride: int) -> Parts:
+def _espcn(in_channels: int, stride: int, image_channels: int) -> Parts:
     refine = nn.Sequential(conv_bn_relu(in_channels, 64), conv_bn_relu(64, 32))
-    return refine, _sub_pixel(32, 2 * stride), 32
+    return refine, _sub_pixel(32, 2 * stride, image_channels), 32
 
 
-def _single(in_channels: int, stride: int) -> Parts:
-    return nn.Identity(), _sub_pixel(in_channels, 2 * stride), in_channels
+def _single(in_channels: int, stride: int, image_channels: int) -> Parts:
+    return nn.Identity(), _sub_pixel(in_channels, 2 * stride, image_channels), in_channels
 
 
-def _residual(in_channels: int, stride: int) -> Parts:
+def _residual(in_channels: int, stride: int, image_channels: int) -> Parts:
     refine = nn.Sequential(
         conv_bn_relu(in_channels, 256),
         nn.Dropout(0.5),
@@ -108,12 +115,12 @@ def _residual(in_channels: int, stride: int) -> Parts:
     blocks: list[nn.Module] = []
     for a, b in pairwise(channels):
         blocks += [nn.ConvTranspose2d(a, a, 2, stride=2), ResidualBlock(a, b)]
-    return refine, nn.Sequential(*blocks, nn.Conv2d(channels[-1], 3, 1)), 64
+    return refine, nn.Sequential(*blocks, nn.Conv2d(channels[-1], image_channels, 1)), 64
 
 
-def _sub_pixel(in_channels: int, factor: int) -> nn.Sequential:
+def _sub_pixel(in_channels: int, factor: int, image_channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(in_channels, 3 * factor**2, 3, padding=1), nn.PixelShuffle(factor)
+        nn.Conv2d(in_channels, image_channels * factor**2, 3, padding=1), nn.PixelShuffle(factor)
     )
 
 
