@@ -2,15 +2,18 @@ from pathlib import Path
 
 import pytest
 from pictures import gray, save
+from shard_files import file_dataset, label, pairs, write_tar
 
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
+from dualseg.data import mask_facts
 from dualseg.data.cache import CachedDataset
 from dualseg.data.catalog import list_datasets, open_dataset, open_splits
 from dualseg.data.checker import check_dataset
-from dualseg.data.datasets import folder_labels
+from dualseg.data.dataset import RawValues
 from dualseg.data.datasets.camvid import CAMVID_LABELS
+from dualseg.data.shards.writer import write_shards
 
 
 def _camvid(root: Path) -> Path:
@@ -66,10 +69,13 @@ def test_the_masks_are_scanned_once_for_both_splits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    real = folder_labels.read_label_values
-    monkeypatch.setattr(
-        folder_labels, "read_label_values", lambda path: (read.append(path), real(path))[1]
-    )
+    real = mask_facts.read_label_values
+
+    def noted(path: Path, **how: int) -> RawValues:
+        read.append(path)
+        return real(path, **how)
+
+    monkeypatch.setattr(mask_facts, "read_label_values", noted)
     open_splits(_settings(name="folder", root=str(_folder(tmp_path))))
     assert len(read) == len(set(read)) == 5
 
@@ -115,3 +121,77 @@ def test_the_cache_of_the_recipe_is_used(tmp_path: Path) -> None:
     assert isinstance(ram.train, CachedDataset)
     assert isinstance(ram.val, CachedDataset)
     assert not isinstance(none.train, CachedDataset)
+
+
+def _written_shards(root: Path) -> Path:
+    for split, count in (("train", 3), ("val", 2)):
+        write_shards(file_dataset(root / split, count, split=split), root / "shards")
+    return root / "shards"
+
+
+@pytest.mark.parametrize("name", ["shards", "folder"])
+def test_a_folder_of_shards_opens_in_two_splits(name: str, tmp_path: Path) -> None:
+    splits = open_splits(_settings(name=name, root=str(_written_shards(tmp_path))))
+    assert (len(splits.train), len(splits.val)) == (3, 2)
+    assert splits.train.labels.class_names == ("ground", "house", "tree")
+    assert isinstance(splits.train, CachedDataset)
+    assert splits.notes == ("shards: 1 of train, 1 of val", "classes: 3, as dataset.yaml says")
+
+
+def test_a_pattern_of_shards_finds_the_other_split_in_the_record(tmp_path: Path) -> None:
+    folder = _written_shards(tmp_path)
+    splits = open_splits(_settings(name="shards", root=f"{folder}/train-{{000000..000000}}.tar"))
+    assert (len(splits.train), len(splits.val)) == (3, 2)
+
+
+def test_the_other_split_of_shards_may_be_a_pattern_of_its_own(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a/train-0.tar", pairs(3))
+    write_tar(tmp_path / "b/0.tar", pairs(2, first=7))
+    for folder in ("a", "b"):
+        (tmp_path / folder / "dataset.yaml").write_text("class_names: [a, b, c]\n")
+    root, val = f"{tmp_path}/a/train-0.tar", f"{tmp_path}/b/{{0..0}}.tar"
+    settings = DataSettings.model_validate({"name": "shards", "root": root, "val_split": val})
+    splits = open_splits(settings)
+    assert [splits.val.name(n) for n in range(2)] == ["0007", "0008"]
+
+
+def test_shards_are_read_as_the_recipe_says(tmp_path: Path) -> None:
+    root = str(_written_shards(tmp_path))
+    given = {"name": "shards", "root": root, "channels": (3, 1), "cache": "none"}
+    splits = open_splits(DataSettings.model_validate(given))
+    assert splits.val.image(0).shape == (4, 6, 2)
+
+
+def test_one_split_of_shards_by_name_or_pattern(tmp_path: Path) -> None:
+    root = _written_shards(tmp_path)
+    val = open_dataset("shards", root=root, split="val")
+    assert val.label_map(1).tolist() == label(1).tolist()
+    one = open_dataset("shards", root=root, split=f"{root}/train-000000.tar")
+    assert len(one) == 3
+
+
+def test_what_is_not_used_of_shards_is_noted_once(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_tar(tmp_path / f"{split}-0.tar", pairs(1) | {"0000.pyd": b"", "0000.cls": b"1"})
+    (tmp_path / "dataset.yaml").write_text("class_names: [a, b, c]\n")
+    splits = open_splits(_settings(name="shards", root=str(tmp_path)))
+    assert splits.notes[-2:] == (
+        "shards: not used: .cls (1)",
+        "shards: never unpickled, not used: .pyd (1)",
+    )
+
+
+def test_shards_need_a_place() -> None:
+    with pytest.raises(InputError, match="shards needs to know where they are"):
+        open_dataset("shards", split="train")
+
+
+def test_progress_is_told_while_a_folder_or_shards_are_looked_at(tmp_path: Path) -> None:
+    for name, root in (("folder", _folder(tmp_path / "f")), ("shards", _written_shards(tmp_path))):
+        told: list[tuple[int, int]] = []
+        open_splits(
+            _settings(name=name, root=str(root), cache="none"),
+            progress=lambda done, total, told=told: told.append((done, total)),
+        )
+        assert told
+        assert told[-1][0] == told[-1][1] > 0

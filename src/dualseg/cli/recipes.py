@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dualseg.checkpoints.model_files import read_run_config
+from dualseg.checkpoints.model_files import find_model, read_facts, read_run_config
 from dualseg.config import Recipe, load_recipe, parse_override
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data.catalog import kind_of_folder, list_datasets, open_dataset
+from dualseg.data.catalog import SHARDS, kind_of_folder, list_datasets, open_dataset
 from dualseg.data.dataset import SegmentationDataset
+from dualseg.data.image_settings import for_network
+from dualseg.data.shards.source import are_shards
+from dualseg.data.shards.urls import normalized
 
 DEFAULT_RECIPE = "default"
 
@@ -19,7 +22,8 @@ def read_recipe(recipe: str | None, data: str | None, overrides: Sequence[str] |
 
     Args:
         recipe: A file, a packaged recipe's name, or None for the packaged default.
-        data: The name of a data set, or a folder; a folder keeps the kind of data the recipe names.
+        data: The name of a data set, a folder, or shards; a folder keeps the kind of data the
+            recipe names.
         overrides: `key=value`.
     """
     named = any(_sets_data(override) for override in overrides or ())
@@ -41,14 +45,18 @@ def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:
     """Name and folder that `--data` stands for.
 
     Args:
-        data: A data set's name, a folder, or both as NAME:DIR; None keeps the name there was.
-        before: The name there was. A folder is read as that kind of data.
+        data: A data set's name, a folder, both as NAME:DIR, or shards: a folder, pattern or URL of
+            them; None keeps the name there was.
+        before: The name there was. A folder is read as that kind of data, unless it holds shards.
 
     Raises:
         InputError: Neither a folder nor a name.
     """
     if data is None:
         return before, None
+    data = data.removeprefix(f"{SHARDS}:")
+    if are_shards(data):
+        return SHARDS, normalized(data)
     name, colon, folder = data.partition(":")
     if colon and name in list_datasets():
         if not Path(folder).is_dir():
@@ -79,17 +87,20 @@ def open_evaluation_data(
     Raises:
         InputError: No data is given and the model is not in a run folder.
     """
+    images = read_facts(find_model(model)[1]).images
     settings = read_run_config(model)
     if settings is None:
         if data is None:
             raise InputError(f"{model} is in no run folder, so say on what to evaluate: --data DIR")
         name, root = find_data(data, before="folder")
-        return open_dataset(name, root=root, split=split or "val", labels=labels)
+        dataset = open_dataset(name, root=root, split=split or "val", labels=labels)
+        return for_network(dataset, images)
     if data is None:
         name, root = settings.data.name, settings.data.root
     else:
         name, root = find_data(data, before=settings.data.name)
-    return open_dataset(name, root=root, split=split or settings.data.val_split, labels=labels)
+    split = split or settings.data.val_split
+    return for_network(open_dataset(name, root=root, split=split, labels=labels), images)
 
 
 def _sets_data(override: str) -> bool:

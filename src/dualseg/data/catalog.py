@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError, nearest
+from dualseg.core.image_spec import FIELDS
 from dualseg.core.labels import LabelSpec
 from dualseg.data.cache import cached
-from dualseg.data.dataset import SegmentationDataset
+from dualseg.data.dataset import SegmentationDataset, images_of, with_images
 from dualseg.data.datasets.ade20k import open_ade20k
 from dualseg.data.datasets.camvid import has_camvid_layout, open_camvid
 from dualseg.data.datasets.camvid32 import open_camvid32
@@ -25,8 +26,12 @@ from dualseg.data.datasets.sbd import open_sbd
 from dualseg.data.datasets.streets import Streets
 from dualseg.data.datasets.voc import open_voc
 from dualseg.data.datasets.voc_aug import open_voc_aug
+from dualseg.data.shards.source import are_shards, describe_shards
 
+SHARDS = "shards"
 GENERATED = ("streets",)  # data sets without a folder
+
+Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,12 @@ class _Source(NamedTuple):
 
 def list_datasets() -> list[str]:
     """Names that `open_dataset` takes."""
-    return [*_SOURCES, *_OFFICIAL]
+    return [*_SOURCES, SHARDS, *_OFFICIAL]
 
 
 def kind_of_folder(name: str) -> str:
     """The kind of data a folder is read as where `name` stood before: generated data has none."""
-    return "folder" if name in GENERATED else name
+    return "folder" if name in (*GENERATED, SHARDS) else name
 
 
 def open_dataset(
@@ -67,7 +72,7 @@ def open_dataset(
 
     Args:
         name: One of `list_datasets()`.
-        root: Its folder; not for generated data.
+        root: Its folder; not for generated data. For shards also their pattern or URL.
         split: For example train or val.
         labels: A network's classes: what label values mean in a folder that does not say it
             itself, see `describe_folder`.
@@ -78,23 +83,48 @@ def open_dataset(
     return _source(name, root, labels).open(split)
 
 
-def open_splits(settings: DataSettings) -> Splits:
-    """Both splits of a recipe, cached where they fit into memory."""
-    source = _source(settings.name, settings.root)
-    both = source.open(settings.train_split), source.open(settings.val_split)
+def open_splits(settings: DataSettings, *, progress: Progress | None = None) -> Splits:
+    """Both splits of a recipe, cached where they fit into memory.
+
+    Args:
+        settings: Which data.
+        progress: Called with (done, total) while masks or shards are looked at for the first time.
+
+    Raises:
+        InputError: As `open_dataset`.
+    """
+    source = _source(settings.name, settings.root, progress=progress)
+    both = [
+        _as_declared(source.open(split), settings)
+        for split in (settings.train_split, settings.val_split)
+    ]
+    found = dict.fromkeys(note for split in both for note in getattr(split, "notes", ()))
     folder = None if settings.cache_dir is None else Path(settings.cache_dir)
     train, val = cached(both, settings.cache, folder)
-    return Splits(train, val, source.notes)
+    return Splits(train, val, (*source.notes, *found))
 
 
-def _source(name: str, root: str | Path | None, labels: LabelSpec | None = None) -> _Source:
+def _as_declared(dataset: SegmentationDataset, settings: DataSettings) -> SegmentationDataset:
+    """With its images read as the recipe says, where that says anything."""
+    images = images_of(dataset).changed(settings.model_dump(include=set(FIELDS)))
+    return with_images(dataset, images)
+
+
+def _source(
+    name: str,
+    root: str | Path | None,
+    labels: LabelSpec | None = None,
+    progress: Progress | None = None,
+) -> _Source:
     if name not in list_datasets():
         raise InputError(f"there is no data set {name!r}; {nearest(name, list_datasets())}")
+    if name == SHARDS:
+        return _shards(root, labels, progress)
     if root is not None and not Path(root).is_dir():
         raise InputError(f"data.root {root} is no folder ({name} is looked for there)")
     place = None if root is None else Path(root)
     if name in _SOURCES:
-        return _SOURCES[name](place, labels)
+        return _SOURCES[name](place, labels, progress)
     if place is None:
         raise InputError(
             f"{name} needs a folder: --set data.name={name} --data DIR, or data.name and data.root "
@@ -103,27 +133,41 @@ def _source(name: str, root: str | Path | None, labels: LabelSpec | None = None)
     return _Source(partial(_OFFICIAL[name], place))
 
 
-def _folder(root: Path | None, labels: LabelSpec | None) -> _Source:
+def _folder(root: Path | None, labels: LabelSpec | None, progress: Progress | None) -> _Source:
     if root is None:
         raise InputError(
             "folder needs a folder with images and masks: --data DIR, or data.root in the recipe"
         )
+    if are_shards(str(root)):
+        return _shards(root, labels, progress)
     if has_camvid_layout(root):
         return _Source(
             partial(open_camvid, root),
             (f"layout: {root} has CamVid's (train.txt, trainannot/), so it is read as camvid",),
         )
-    description = describe_folder(root, labels)
+    description = describe_folder(root, labels, progress=progress)
     return _Source(description.open, description.notes)
 
 
-def _streets(root: Path | None, _labels: LabelSpec | None) -> _Source:
+def _shards(
+    root: str | Path | None, labels: LabelSpec | None, progress: Progress | None
+) -> _Source:
+    if root is None:
+        raise InputError(
+            "shards needs to know where they are: --data DIR, --data 'DIR/train-{000..127}.tar' or "
+            "a URL, or data.root in the recipe"
+        )
+    found = describe_shards(str(root), labels)
+    return _Source(partial(found.open, progress=progress), found.notes)
+
+
+def _streets(root: Path | None, _labels: object, _progress: object) -> _Source:
     if root is not None:
         raise InputError(f"streets is drawn on the fly and has no folder; leave out {root}")
     return _Source(Streets)
 
 
-_SOURCES: dict[str, Callable[[Path | None, LabelSpec | None], _Source]] = {
+_SOURCES: dict[str, Callable[[Path | None, LabelSpec | None, Progress | None], _Source]] = {
     "folder": _folder,
     "streets": _streets,
 }

@@ -1,0 +1,1 @@
+"""Data sets in WebDataset's layout: plain tar files, read by position."""
