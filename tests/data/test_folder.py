@@ -322,7 +322,7 @@ def test_a_single_class_is_refused(tmp_path: Path, values: Sequence[int]) -> Non
 def test_masks_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     _flat(tmp_path, (0, 1), count=9)
     for index in range(8):
-        save(tmp_path / "masks" / f"f{index}.png", gray())
+        save(tmp_path / "masks" / f"f{index}.png", np.full((4, 6, 3), (200, 0, 0)))
     with pytest.raises(InputError) as caught:
         describe_folder(tmp_path)
     assert "colour picture" in caught.value.problems[0]

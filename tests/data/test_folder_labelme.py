@@ -6,7 +6,9 @@ import pytest
 from pictures import gray, save
 
 from dualseg.core.errors import InputError
+from dualseg.data.checker import check_dataset
 from dualseg.data.datasets.folder import describe_folder
+from dualseg.data.faults import DatasetError
 
 
 def _folder(root: Path, *shapes: dict[str, Any]) -> Path:
@@ -49,3 +51,69 @@ def test_an_image_without_shapes_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         describe_folder(tmp_path)
     assert caught.value.problems == ("c.png has no .json",)
+
+
+def _places(root: Path, image: str, shapes: str) -> None:
+    save(root / image, gray(3, 4))
+    (root / shapes).parent.mkdir(parents=True, exist_ok=True)
+    content = {"shapes": [_shape("cat", "rectangle", (0, 0), (4, 3))]}
+    (root / shapes).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("image", "shapes"),
+    [
+        ("{split}/{name}.jpg", "{split}/{name}.json"),
+        ("images/{split}/{name}.jpg", "annotations/{split}/{name}.json"),
+        ("{split}/images/{name}.jpg", "{split}/labels/{name}.json"),
+    ],
+)
+def test_split_folders_and_parallel_folders_are_found(
+    tmp_path: Path, image: str, shapes: str
+) -> None:
+    for split, name in (("train", "a"), ("train", "b"), ("val", "c")):
+        _places(tmp_path, *(p.format(split=split, name=name) for p in (image, shapes)))
+    description = describe_folder(tmp_path)
+    assert description.notes[0] == "images: 2 train, 1 val"
+    assert description.open("val").label_map(0).tolist() == [[1] * 4] * 3
+
+
+def test_parallel_folders_without_splits_are_held_out(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _places(tmp_path, f"images/{name}.jpg", f"annotations/{name}.json")
+    assert {len(pairs) for pairs in describe_folder(tmp_path).splits.values()} == {1}
+    (tmp_path / "annotations/c.json").write_text('{"shapes": []}')
+    with pytest.raises(InputError) as caught:
+        describe_folder(tmp_path)
+    assert caught.value.problems == ("c.json has no image",)
+
+
+def test_the_names_of_labelme_for_ignored_and_background_are_known(tmp_path: Path) -> None:
+    shapes = [
+        _shape("cat", "rectangle", (0, 0), (4, 3)),
+        _shape("__ignore__", "rectangle", (0, 0), (1, 3)),
+        _shape("_background_", "rectangle", (3, 0), (4, 3)),
+    ]
+    description = describe_folder(_folder(tmp_path, *shapes))
+    assert description.labels.class_names == ("background", "cat")
+    assert description.open("val").label_map(0).tolist() == [[255, 1, 1, 0]] * 3
+
+
+def test_shapes_drawn_on_an_image_of_another_size_are_found_by_the_check(tmp_path: Path) -> None:
+    root = _folder(tmp_path, _shape("cat", "rectangle", (0, 0), (4, 3)))
+    for file in root.glob("*.json"):
+        content = json.loads(file.read_text()) | {"imageHeight": 4, "imageWidth": 3}
+        file.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"E101.*transposed"):
+        check_dataset(describe_folder(root).open("val"), use_records=False)
+
+
+def test_points_far_outside_or_without_number_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        describe_folder(
+            _folder(tmp_path, _shape("c", "polygon", (0, 0), (1, 1), (2, float("nan"))))
+        )
+    assert "a point is no number" in caught.value.problems[0]
+    far = describe_folder(_folder(tmp_path, _shape("c", "polygon", (0, 0), (1, 1), (2, 1e300))))
+    with pytest.raises(InputError, match="lies far outside of the image"):
+        far.open("val").label_map(0)

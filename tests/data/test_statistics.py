@@ -5,6 +5,7 @@ import pytest
 from pictures import SquareDataset
 
 from dualseg.core.errors import InputError
+from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.statistics import (
     class_shares,
@@ -22,7 +23,7 @@ class TwoImages:
 
     labels = LABELS
     split = "train"
-    images = (
+    pictures = (
         np.full((2, 2, 3), (0, 51, 255), np.uint8),
         np.full((2, 4, 3), (102, 51, 0), np.uint8),
     )
@@ -35,7 +36,7 @@ class TwoImages:
         return 2
 
     def image(self, index):
-        return self.images[index]
+        return self.pictures[index]
 
     def label_map(self, index):
         return self.label_maps[index]
@@ -80,3 +81,18 @@ def test_progress_is_told_of_every_image():
 def test_an_empty_split_is_refused():
     with pytest.raises(InputError, match="holds no image"):
         dataset_statistics(SquareDataset(0))
+
+
+class FiveBands(TwoImages):
+    """Floating-point values, a number for each band."""
+
+    images = ImageSpec(channels=5, max_value=1)
+
+    def image(self, index):
+        return np.full((*self.label_maps[index].shape, 5), (0, 51, 102, 153, 255), np.float32)
+
+
+def test_every_band_has_a_mean():
+    found = dataset_statistics(FiveBands())
+    assert found.mean == pytest.approx((0, 0.2, 0.4, 0.6, 1))
+    assert found.std == pytest.approx((0,) * 5, abs=1e-6)

@@ -97,8 +97,10 @@ def _opening_faults(error: InputError, source: str) -> "list[Fault]":
 
 
 def _tell_notes(splits: "Splits") -> None:
+    from dualseg.data.faults import printable
+
     for note in splits.notes:
-        say(note)
+        say(printable(note))
 
 
 def _report(

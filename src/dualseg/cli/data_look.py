@@ -1,13 +1,17 @@
 """`dualseg data stats` and `dualseg data show`: a data set in numbers and in pictures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.options import Json
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_SAMPLES = 64
 
@@ -21,6 +25,10 @@ def stats(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write a page to look at, NAME.html.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Class weights: median_frequency, inverse_log, cityscapes."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Count classes, colours and sizes of both splits."""
@@ -28,6 +36,8 @@ def stats(
     from dualseg.config import DataSettings
     from dualseg.core.files import write_text
     from dualseg.data.catalog import open_splits
+    from dualseg.data.class_weights import CLASS_WEIGHT_RULES, class_weights
+    from dualseg.data.faults import printable
     from dualseg.data.statistics import (
         dataset_statistics,
         describe_sizes,
@@ -38,15 +48,22 @@ def stats(
 
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--out {out}: the page is HTML; name it {out.with_suffix('.html')}")
+    if weights is not None and weights not in CLASS_WEIGHT_RULES:
+        raise InputError(f"--weights {weights}: {nearest(weights, CLASS_WEIGHT_RULES)}")
     name, root = find_data(source, before="folder")
     splits = open_splits(DataSettings(name=name, root=root, cache="none"))
     for note in splits.notes:
-        say(note)
+        say(printable(note))
     found = {}
     for dataset in (splits.train, splits.val):
         with counting(f"counting {dataset.split}") as progress:
             found[dataset.split] = dataset_statistics(dataset, progress=progress)
     labels = splits.train.labels
+    chosen = (
+        ()
+        if weights is None
+        else class_weights(found[splits.train.split].pixels_per_class, weights)
+    )
     if out is not None:
         write_text(out, data_page(Path(source).name, labels, found, splits.notes))
     if json:
@@ -69,6 +86,7 @@ def stats(
                 }
                 for split, s in found.items()
             }
+            | ({"weights": list(chosen)} if weights is not None else {})
         )
         return
     for split, s in found.items():
@@ -84,10 +102,15 @@ def stats(
                 strict=True,
             )
         ]
-        title = f"{split}: {s.num_images} images ({describe_sizes(s)})"
+        everything = total + s.ignored_pixels
+        ignored = percent(s.ignored_pixels / everything)
+        title = f"{split}: {s.num_images} images ({describe_sizes(s)}), {ignored} ignored"
         print_table(title, ["class", "pixels", "images", "1/ln weight", "median weight"], rows)
         mean, std = (" ".join(f"{v:.4f}" for v in values) for values in (s.mean, s.std))
-        print(f"mean {mean}   std {std}   (RGB, 0 to 1)\n")
+        print(f"mean {mean}   std {std}   (0 to 1)\n")
+    if weights is not None:
+        print(f"{weights} weights of train, for --set:")
+        print(f"loss.class_weights=[{', '.join(f'{weight:.4f}' for weight in chosen)}]")
     if out is not None:
         say(f"written: {out}")
 
@@ -142,10 +165,20 @@ def show(
     )
     batches = loader.batches(0)
     samples = [next(batches) for _ in range(number)]
-    pairs = [(s.image[0].permute(1, 2, 0).numpy(), s.label_map[0].numpy()) for s in samples]
+    pairs = [
+        (_as_rgb(s.image[0].permute(1, 2, 0).numpy()), s.label_map[0].numpy()) for s in samples
+    ]
     sheet = contact_sheet(pairs, splits.train.labels, columns=columns)
     write_bytes(out, encode_png(sheet))
     if json:
         print_json({"out": str(out), "names": [s.names[0] for s in samples]})
     else:
         print(out)
+
+
+def _as_rgb(image: "NDArray[Any]") -> "NDArray[np.uint8]":
+    """The first three bands, or the first alone in gray."""
+    import numpy as np
+
+    bands = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    return np.clip(np.rint(bands), 0, 255).astype(np.uint8)

@@ -1,71 +1,114 @@
-"""What a check found in files without fault, so that unchanged ones are not decoded again."""
+"""What was found in files without fault, so that unchanged ones are not decoded again.
+
+One store serves everything that would decode all files: describing a folder, checking, counting
+classes. It knows nothing of classes: what it keeps depends on the bytes of a file alone.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterable
-from functools import partial
+import os
+import threading
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_bytes
-from dualseg.core.geometry import Size
 from dualseg.data.cache import default_cache_folder
-from dualseg.data.dataset import FileDataset, Pair
 
-FORMAT = 1  # of the file; what a check looks at is part of it
-Key = tuple[str, ...]
-
-
-class Checked(NamedTuple):
-    """A pair without fault: its size, kind of image, and pixels by class id."""
-
-    size: Size
-    kind: str
-    pixels: dict[int, int]
+FORMAT = 2  # of the files; what is looked at is part of it
+SECONDS_WORTH_RECORDING = 1.0
+PART = "\0"  # no name holds it
+Row = list[Any]  # length and time of change of the file, then what was found
+Rows = dict[str, dict[str, Row]]  # kind -> place below the folder -> row
+Stamp = tuple[int, int]
 
 
-class CheckRecords:
-    """Results by the facts of both files: path, length and time of change in nanoseconds.
+class FileRecords:
+    """Rows by kind and file, good as long as length and time of change (in nanoseconds) stay.
 
-    One file holds a split's results under the meaning of its label values; whatever does not fit,
-    down to a flipped bit, is as if it were not there.
+    The files of a folder and of its neighbours share one file of rows. Whatever does not fit, down
+    to a flipped bit, is as if it were not there.
 
     Args:
-        dataset: The split.
-        folder: Made if need be.
+        folder: Where rows are kept, made if need be; None: nothing is known, nothing kept.
     """
 
-    def __init__(self, dataset: FileDataset, folder: Path):
-        self.dataset = dataset
-        self.file = folder / f"{_hash(_meaning(dataset))}.json"
-        self._known = _load(self.file)
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        self._known: dict[str, Rows] = {}
+        self._new: dict[str, Rows] = {}
+        self._lock = threading.Lock()
 
-    def key(self, pair: Pair) -> Key | None:
-        """The facts of both files as they are now; None where one cannot be asked."""
-        try:
-            image, label = pair.image.stat(), pair.label.stat()
-        except OSError:
-            return None
-        facts = image.st_size, image.st_mtime_ns, label.st_size, label.st_mtime_ns
-        return (_escaped(pair.name), *map(_absolute, (pair.image, pair.label)), *map(str, facts))
+    def find(self, kind: str, path: Path, part: str = "") -> tuple[Stamp | None, Row | None]:
+        """The file's facts as they are now, and what was found in it when they were the same.
 
-    def get(self, key: Key | None) -> Checked | None:
-        """What was found then, or None."""
-        return None if key is None else self._known.get(key)
-
-    def save(self, results: Iterable[tuple[Key, Checked]]) -> None:
-        """Replaces the file. Another process may do so too: the last one stays.
-
-        A folder that cannot be written is no reason to stop: then the next check takes as long.
+        Args:
+            kind: What was looked for.
+            path: The file; a link counts as what it points to.
+            part: Which of several things in the file.
         """
-        rows = [[*key, *found.size, found.kind, found.pixels] for key, found in results]
-        content = json.dumps(rows, separators=(",", ":")).encode()
+        if self.folder is None:
+            return None, None
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(self.file, _hash(content).encode() + b"\n" + content)
-        except (OSError, InputError):
+            facts = os.stat(path)
+        except OSError:
+            return None, None
+        stamp = facts.st_size, facts.st_mtime_ns
+        bucket, place = _place(path, part)
+        row = self._rows(bucket).get(kind, {}).get(place)
+        known = row is not None and (row[0], row[1]) == stamp
+        return stamp, row[2:] if known and row is not None else None
+
+    def keep(self, kind: str, path: Path, stamp: Stamp | None, row: Row, part: str = "") -> None:
+        """Notes what was found; it is written by `save`.
+
+        Args:
+            kind, path, part: As for `find`.
+            stamp: What `find` gave, before the file was read.
+            row: Plain values that JSON can hold.
+        """
+        if stamp is None:
             return
+        bucket, place = _place(path, part)
+        with self._lock:
+            self._new.setdefault(bucket, {}).setdefault(kind, {})[place] = [*stamp, *row]
+
+    def save(self, *, seconds: float) -> None:
+        """Adds what is new to the rows on disk, and leaves out those whose files are gone.
+
+        Of two processes that save at once the last one stays. A folder that cannot be written is
+        no reason to stop: then the next check takes as long.
+
+        Args:
+            seconds: What it took to find out; little is not worth a file.
+        """
+        if self.folder is None or seconds < SECONDS_WORTH_RECORDING:
+            return
+        for bucket, rows in self._new.items():
+            kept = _load(self._file(bucket))
+            for kind, found in rows.items():
+                kept.setdefault(kind, {}).update(found)
+                self._rows(bucket).setdefault(kind, {}).update(found)
+            content = json.dumps(_present(bucket, kept), separators=(",", ":")).encode()
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_bytes(self._file(bucket), _hash(content).encode() + b"\n" + content)
+            except (OSError, InputError):
+                return
+        self._new.clear()
+
+    def _rows(self, bucket: str) -> Rows:
+        found = self._known.get(bucket)
+        if found is None:
+            with self._lock:
+                found = self._known.get(bucket)
+                if found is None:
+                    found = self._known[bucket] = _load(self._file(bucket))
+        return found
+
+    def _file(self, bucket: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{_hash(f'{FORMAT} {bucket}'.encode())}.json"
 
 
 def default_records_folder() -> Path:
@@ -73,46 +116,53 @@ def default_records_folder() -> Path:
     return default_cache_folder().parent / "checks"
 
 
-def _load(file: Path) -> dict[Key, Checked]:
+def _place(path: Path, part: str) -> tuple[str, str]:
+    """The folder above the file's own one, and the place below it."""
+    full = os.path.join(os.getcwd(), os.fspath(path))
+    above, name = os.path.split(full)
+    bucket, own = os.path.split(above)
+    place = f"{own}/{name}{PART}{part}" if part else f"{own}/{name}"
+    return _escaped(bucket), _escaped(place)
+
+
+def _load(file: Path) -> Rows:
     try:
         digest, _, content = file.read_bytes().partition(b"\n")
-        if digest.decode() != _hash(content):
-            return {}
-        return dict(map(_row, json.loads(content)))
-    except (OSError, ValueError, TypeError, LookupError):  # not there, or another program's
+        rows = json.loads(content) if digest.decode() == _hash(content) else {}
+    except (OSError, ValueError):  # not there, or another program's
         return {}
+    return rows if isinstance(rows, dict) else {}
 
 
-def _row(row: list[Any]) -> tuple[Key, Checked]:
-    *key, height, width, kind, pixels = row
-    counts = {int(class_id): int(count) for class_id, count in pixels.items()}
-    return tuple(key), Checked((height, width), kind, counts)
+def _present(bucket: str, rows: Rows) -> Rows:
+    """The rows of files that are there; of folders that cannot be listed, all."""
+    folders = {_split(place)[0] for found in rows.values() for place in found}
+    names = {folder: _names(Path(bucket) / folder) for folder in folders}
+
+    def is_there(place: str) -> bool:
+        folder, name = _split(place)
+        listed = names[folder]
+        return listed is None or name in listed
+
+    return {
+        kind: {place: row for place, row in found.items() if is_there(place)}
+        for kind, found in rows.items()
+    }
 
 
-def _meaning(dataset: FileDataset) -> bytes:
-    """Everything a result depends on, but for the files themselves."""
-    labels = dataset.labels
-    parents = sorted({_absolute(pair.image.parent) for pair in dataset.pairs})
-    parts = (
-        FORMAT,
-        dataset.split,
-        sorted(labels.values.items()),
-        labels.palette,
-        _reader_name(dataset),
-        parents,
-    )
-    return repr(parts).encode()
+def _split(place: str) -> tuple[str, str]:
+    """Folder and name of the file."""
+    folder, _, name = place.partition(PART)[0].partition("/")
+    return folder, name
 
 
-def _reader_name(dataset: FileDataset) -> str:
-    reader = dataset._read_values
-    while isinstance(reader, partial):
-        reader = reader.func
-    return f"{reader.__module__}.{getattr(reader, '__qualname__', type(reader).__qualname__)}"
-
-
-def _absolute(path: Path) -> str:
-    return _escaped(str(path.absolute()))
+def _names(folder: Path) -> set[str] | None:
+    try:
+        return set(map(_escaped, os.listdir(folder)))
+    except FileNotFoundError:
+        return set()
+    except OSError:
+        return None
 
 
 def _escaped(name: str) -> str:

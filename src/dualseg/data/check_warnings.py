@@ -1,13 +1,13 @@
 """What is allowed in a data set but worth knowing, as faults with a W code."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualseg.core.errors import first_few
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.faults import Fault
-from dualseg.data.leaks import _digest, describe_leak
+from dualseg.data.leaks import describe_leak, equal_files, image_files, shards_of
+from dualseg.data.shards.leaks import equal_images
 
 MUCH_IGNORED = 0.5
 MANY_ALL_IGNORED = 0.05
@@ -77,15 +77,11 @@ def duplicate_warnings(train: SegmentationDataset, val: SegmentationDataset) -> 
 
 
 def duplicates_within(dataset: SegmentationDataset) -> list[list[Path]]:
-    """Files of one split with the same content; only files of equal length are read."""
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for index in range(len(dataset)):
-        path = dataset.image_path(index)
-        if path is not None and path.is_file():
-            by_size[path.stat().st_size].append(path)
-    digests: dict[Path, bytes] = {}
-    groups: dict[bytes, list[Path]] = defaultdict(list)
-    for paths in by_size.values():
-        for path in paths if len(paths) > 1 else []:
-            groups[_digest(path, digests)].append(path)
-    return [group for group in groups.values() if len(group) > 1]
+    """Files of one split with the same content; see `equal_files`, and `equal_images` of shards."""
+    shards = shards_of(dataset)
+    if shards is not None:
+        return [
+            [Path(shards.image_origin(index)) for _, index in group]
+            for group in equal_images([shards])
+        ]
+    return [[path for _, path in group] for group in equal_files(image_files(dataset))]

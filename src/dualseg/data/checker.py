@@ -1,11 +1,10 @@
 """Finds every damaged file and every label fault of a data set before the first training step."""
 
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,23 @@ from dualseg.core.errors import InputError
 from dualseg.core.geometry import Size
 from dualseg.data.cache import CachedDataset
 from dualseg.data.cache_stores import DiskStore
-from dualseg.data.check_records import Checked, CheckRecords, Key, default_records_folder
+from dualseg.data.check_records import FileRecords, default_records_folder
 from dualseg.data.check_warnings import MUCH_IGNORED, split_warnings
 from dualseg.data.dataset import (
     FileDataset,
-    Pair,
     SegmentationDataset,
     count_values,
-    map_values,
 )
-from dualseg.data.faults import DatasetError, Fault, PictureError, picture_error
-from dualseg.data.images import DEEP_MODES, PictureFacts, inspect_image
-from dualseg.data.label_hints import unknown_values_fault
+from dualseg.data.faults import DatasetError, Fault
+from dualseg.data.images import inspect_image
+from dualseg.data.label_counts import classes_of, label_kind, look_up, note
+from dualseg.data.pair_check import Checked, fault_of, look_at
+from dualseg.data.scanning import in_order
+from dualseg.data.shards.checking import check_members
+from dualseg.data.shards.reader import ShardDataset
 
-AT_ONCE = 64  # files of a thread between two calls of `progress`
-SECONDS_WORTH_RECORDING = 1.0
+FILLING_SECONDS = 2.0
+IMAGE = "image"  # the kind of these rows among the records
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,6 @@ class _Scan:
     faults: list[Fault] = field(default_factory=list)
 
 
-Result = tuple[Key | None, Checked | list[Fault]]
-
-
 def check_dataset(
     dataset: SegmentationDataset,
     *,
@@ -77,8 +75,9 @@ def check_dataset(
 ) -> DatasetSummary:
     """Decodes every image and every label; behind a cache they are kept, not decoded again.
 
-    Files that had no fault and have not changed since (path, length, time of change, and what the
-    label values mean) are not decoded again, unless a cache in memory waits for their pixels.
+    Files that had no fault and have not changed since (path, length, time of change) are not
+    decoded again. A cache in memory that waits for their pixels is filled for a few seconds; the
+    rest of the files is decoded when it is used.
 
     Args:
         dataset: Files are read anew, also where a cache has read them before.
@@ -98,9 +97,11 @@ def check_dataset(
         raise DatasetError(f"the split {source.split!r} holds no image:", [fault])
     scan = _Scan(np.zeros(256, np.int64))
     if isinstance(source, FileDataset):
-        wanted = use_records and (cache is None or isinstance(cache.store, DiskStore))
-        kept = CheckRecords(source, records or default_records_folder()) if wanted else None
-        results = _check_files(source, cache, kept)
+        folder = (records or default_records_folder()) if use_records else None
+        results = _check_files(source, cache, FileRecords(folder))
+    elif isinstance(source, ShardDataset):
+        folder = (records or default_records_folder()) if use_records else None
+        results = check_members(source, cache, FileRecords(folder), filling_seconds=FILLING_SECONDS)
     else:
         results = _check_drawn(source, cache)
     if progress is not None:
@@ -123,7 +124,7 @@ def _check_drawn(
         try:
             image, label_map = dataset.image(index), dataset.label_map(index)
         except InputError as error:
-            yield [_fault_of(error, dataset.name(index), "E110")]
+            yield [fault_of(error, dataset.name(index), "E110")]
             continue
         if cache is not None:
             cache.keep(index, image, label_map)
@@ -131,105 +132,62 @@ def _check_drawn(
 
 
 def _check_files(
-    dataset: FileDataset, cache: CachedDataset | None, records: CheckRecords | None
+    dataset: FileDataset, cache: CachedDataset | None, records: FileRecords
 ) -> Iterator[Checked | list[Fault]]:
-    """Results in the order of the data set, from several threads: decoders let others run."""
+    """Results in the order of the data set."""
+    start, kind = time.monotonic(), label_kind(dataset)
+    in_memory = cache is not None and not isinstance(cache.store, DiskStore)
 
-    def check(index: int) -> tuple[Result, bool]:
-        key = None if records is None else records.key(dataset.pairs[index])
-        known = None if records is None else records.get(key)
-        found = _check_pair(dataset, index, cache) if known is None else known
-        return (key, found), known is None
+    def check(index: int) -> Checked | list[Fault]:
+        known = _known_pair(dataset, index, records, kind)
+        if known is None:
+            return _check_pair(dataset, index, cache, records, kind)
+        if cache is not None and in_memory and time.monotonic() - start < FILLING_SECONDS:
+            cache.keep(index, dataset.image(index), dataset.label_map(index))
+        return known
 
-    start, any_new, clean = time.monotonic(), False, []
-    with ThreadPoolExecutor(_num_threads()) as threads:
-        step = AT_ONCE * _num_threads()
-        for first in range(0, len(dataset), step):
-            some = range(first, min(first + step, len(dataset)))
-            for (key, found), is_new in threads.map(check, some):
-                any_new = any_new or is_new
-                if key is not None and isinstance(found, Checked):
-                    clean.append((key, found))
-                yield found
-    took = time.monotonic() - start
-    if records is not None and any_new and took >= SECONDS_WORTH_RECORDING:
-        records.save(clean)
+    yield from in_order(check, len(dataset))
+    records.save(seconds=time.monotonic() - start)
 
 
-def _num_threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, min(16, len(os.sched_getaffinity(0))))
-    return max(1, min(16, os.cpu_count() or 1))
-
-
-def _check_pair(
-    dataset: FileDataset, index: int, cache: CachedDataset | None
-) -> Checked | list[Fault]:
-    """Size, kind and classes of a pair without fault; else all its faults."""
-    pair, faults = dataset.pairs[index], []
-    image = facts = values = None
-    try:
-        facts = inspect_image(pair.image)
-        deep = facts.kind in DEEP_MODES or facts.kind.endswith(";16")
-        if cache is not None or deep:
-            image = dataset.image(index)  # by the rules the data set was opened with
-    except InputError as error:
-        faults.append(_fault_of(error, pair.image, "E110"))
-    try:
-        values = dataset.raw_values(index)
-    except InputError as error:
-        faults.append(_fault_of(error, pair.label, "E104"))
-    if facts is None or values is None or faults:
-        return faults
-    size = (values.shape[0], values.shape[1])
-    if size != facts.size:
-        return [_size_fault(pair, facts, size)]
-    counts = count_values(values)
-    unknown = {
-        value: count for value, count in counts.items() if value not in dataset.labels.values
-    }
-    if unknown:
-        return [unknown_values_fault(pair.label, unknown, counts, dataset.labels)]
-    if cache is not None and image is not None:
-        cache.keep(index, image, map_values(values, dataset.labels, pair.label))
-    pixels: dict[int, int] = {}
-    for value, count in counts.items():
-        class_id = dataset.labels.values[value]
-        pixels[class_id] = pixels.get(class_id, 0) + count
-    return Checked(size, facts.kind, pixels)
-
-
-def _size_fault(pair: Pair, facts: PictureFacts, size: Size) -> Fault:
-    height, width = facts.size
-    fix = "make them equal"
-    if size == (width, height):
-        if facts.orientation >= 5:
-            fix = (
-                f"transposed: the image has EXIF orientation {facts.orientation}, which its label "
-                "lacks; turn the label as the image is shown, or save the image upright"
-            )
-        else:
-            fix = (
-                "transposed: turned by 90 degrees, as where a tool has lost the EXIF orientation "
-                "of one; turn it back"
-            )
-    return Fault(
-        "E101",
-        str(pair.image),
-        f"is {height}x{width} (height x width), its label {pair.label} is {size[0]}x{size[1]}",
-        "both of one size",
-        fix,
+def _known_pair(
+    dataset: FileDataset, index: int, records: FileRecords, kind: str
+) -> Checked | None:
+    """The result for a pair that is as it was when no fault was found."""
+    pair = dataset.pairs[index]
+    label = look_up(records, kind, pair).known
+    image = records.find(_image_kind(dataset), pair.image)[1]
+    if label is None or image is None or not set(label.counts) <= set(dataset.labels.values):
+        return None
+    size = (image[0], image[1])
+    return (
+        Checked(size, image[2], classes_of(label.counts, dataset.labels))
+        if label.size == size
+        else None
     )
 
 
-def _fault_of(error: InputError, file: Path | str, code: str) -> Fault:
-    """What a reader says of a file; only those of pictures know codes."""
-    if isinstance(error, PictureError):
-        return error.fault
-    found = str(error).replace(str(file), "", 1).strip().removeprefix(":").strip()
-    return picture_error(
-        code, file, found, "correct the file", expected="one class id a pixel"
-    ).fault
+def _image_kind(dataset: FileDataset) -> str:
+    """What is right in an image depends on how it is to be read."""
+    return IMAGE if dataset.images.is_plain else f"{IMAGE} {dataset.images}"
+
+
+def _check_pair(
+    dataset: FileDataset,
+    index: int,
+    cache: CachedDataset | None,
+    records: FileRecords,
+    kind: str,
+) -> Checked | list[Fault]:
+    """Size, kind and classes of a pair without fault; else all its faults."""
+    pair, rules = dataset.pairs[index], _image_kind(dataset)
+    look, (stamp, _) = look_up(records, kind, pair), records.find(rules, pair.image)
+    found = look_at(dataset, index, pair, partial(inspect_image, pair.image, dataset.images), cache)
+    if found.facts is not None:
+        records.keep(rules, pair.image, stamp, [*found.facts.size, found.facts.kind])
+    if found.label_size is not None:
+        note(records, look, pair, found.label_size, dict(found.counts))
+    return found.result
 
 
 def _count(

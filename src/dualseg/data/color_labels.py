@@ -25,8 +25,8 @@ def read_color_values(path: Path, colors: Sequence[Color]) -> NDArray[np.int32]:
         InputError: The file cannot be read, or a colour is not in the table; each is named with
             its number of pixels and the nearest one of the table.
     """
-    packed = _pack(read_image(path))
-    table = _pack(np.asarray(colors, np.uint8))
+    packed = pack_colors(read_image(path))
+    table = pack_colors(np.asarray(colors, np.uint8))
     order = np.argsort(table)
     places = np.searchsorted(table, packed, sorter=order).clip(max=len(table) - 1)
     values = order[places].astype(np.int32)
@@ -35,8 +35,8 @@ def read_color_values(path: Path, colors: Sequence[Color]) -> NDArray[np.int32]:
         found, counts = np.unique(packed[strange], return_counts=True)
         by_pixels = np.argsort(-counts, kind="stable")
         lines = [
-            f"{_color(int(found[i]))}: {counts[i]} pixels, nearest is "
-            f"{_nearest(_color(int(found[i])), colors)}"
+            f"{unpack_color(int(found[i]))}: {counts[i]} pixels, nearest is "
+            f"{_nearest(unpack_color(int(found[i])), colors)}"
             for i in by_pixels
         ]
         raise InputError(
@@ -47,13 +47,14 @@ def read_color_values(path: Path, colors: Sequence[Color]) -> NDArray[np.int32]:
     return values
 
 
-def _pack(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+def pack_colors(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
     """(..., 3) RGB -> one number a colour."""
     red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue
 
 
-def _color(packed: int) -> Color:
+def unpack_color(packed: int) -> Color:
+    """The inverse of `pack_colors` for one colour."""
     return packed >> 16, packed >> 8 & 255, packed & 255
 
 

@@ -54,7 +54,7 @@ class Fault:
 
     def to_dict(self) -> dict[str, str]:
         """Plain text that any encoding can print: a byte of a name that is no UTF-8 is escaped."""
-        return {key: _encodable(text) for key, text in asdict(self).items()}
+        return {key: printable(text) for key, text in asdict(self).items()}
 
 
 class PictureError(InputError):
@@ -94,7 +94,12 @@ def sentence(fault: Fault) -> str:
     """`a.png is empty (zero bytes); expected a PNG; fetch it again`, on one line."""
     file = fault.file.translate(_CONTROL)
     wanted = f"; expected {fault.expected}" if fault.expected else ""
-    return f"{file} {fault.found}{wanted}; {fault.fix}".strip()
+    return printable(f"{file} {fault.found}{wanted}; {fault.fix}".strip())
+
+
+def printable(text: str) -> str:
+    """With the bytes of file names that are no UTF-8 escaped, so that any stream takes it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _by_code(faults: tuple[Fault, ...]) -> list[str]:
@@ -103,10 +108,6 @@ def _by_code(faults: tuple[Fault, ...]) -> list[str]:
         of_code = [str(fault) for fault in faults if fault.code == code]
         lines += first_few(of_code, what=f"{code}: {meaning}")
     return lines
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 # A file may be named so that a terminal would start a new line, or be made to change its colours.

@@ -7,7 +7,7 @@ changes nothing else.
 
 import signal
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ class RawBatch(NamedTuple):
     """A batch as it comes from the loader.
 
     Attributes:
-        image: (B, 3, H, W) uint8 RGB.
+        image: (B, 3, H, W) uint8 RGB, or the bands and values the data set declares.
         label_map: (B, H, W) uint8 ids, 255 ignored.
         names: Of the images.
     """
@@ -53,6 +53,18 @@ class Position(NamedTuple):
     crop: int
 
 
+class BatchSource(Protocol):
+    """What a training takes its batches from."""
+
+    batch_size: int
+    num_images: int
+    steps_per_epoch: int
+
+    def batches(self, start_batch: int) -> Iterator[RawBatch]:
+        """Batches from number `start_batch` on, without an end; getting there takes no time."""
+        ...
+
+
 class TrainLoader:
     """Endless shuffled batches of augmented crops; an epoch's last, incomplete batch is dropped.
 
@@ -66,6 +78,8 @@ class TrainLoader:
         class_balance: See `random_crop`.
         image_weights: (N,) probability of each image; then an epoch draws N images with
             replacement. None: each image once.
+        rank, world: This process's number among those that share each batch: it loads the rank-th
+            of `world` equal slices. Order and crops are functions of the whole batch.
     """
 
     def __init__(
@@ -81,8 +95,12 @@ class TrainLoader:
         num_workers: int = 0,
         class_balance: float = 0.0,
         image_weights: NDArray[np.float64] | None = None,
+        rank: int = 0,
+        world: int = 1,
     ):
         self.batch_size = batch_size
+        self.rank = rank
+        self.world = world
         self.num_workers = num_workers
         self.num_images = len(dataset)
         self.seed = seed
@@ -105,8 +123,14 @@ class TrainLoader:
             )
         loader = DataLoader(
             self._crops,
-            batch_sampler=_Positions(
-                self.num_images, self.batch_size, self.seed, start_batch, self.image_weights
+            batch_sampler=Positions(
+                self.num_images,
+                self.batch_size,
+                self.seed,
+                start_batch,
+                self.image_weights,
+                rank=self.rank,
+                world=self.world,
             ),
             num_workers=self.num_workers,
             collate_fn=_collate,
@@ -119,8 +143,8 @@ class TrainLoader:
             yield batch
 
 
-class _Positions(Sampler[list[Position]]):
-    """Every sample of every batch, from a batch on."""
+class Positions(Sampler[list[Position]]):
+    """Every sample of a process's slice of every batch, from a batch on."""
 
     def __init__(
         self,
@@ -129,12 +153,17 @@ class _Positions(Sampler[list[Position]]):
         seed: int,
         start_batch: int,
         weights: NDArray[np.float64] | None,
+        *,
+        rank: int = 0,
+        world: int = 1,
     ):
         self.num_images = num_images
         self.batch_size = batch_size
         self.seed = seed
         self.start_batch = start_batch
         self.weights = weights
+        self.rank = rank
+        self.share = batch_size // world
 
     def __iter__(self) -> Iterator[list[Position]]:
         steps = self.num_images // self.batch_size
@@ -142,7 +171,8 @@ class _Positions(Sampler[list[Position]]):
         while True:
             order = self._order(epoch)
             for first in range(step * self.batch_size, steps * self.batch_size, self.batch_size):
-                places = range(first, first + self.batch_size)
+                mine = first + self.rank * self.share
+                places = range(mine, mine + self.share)
                 yield [self._position(epoch, place, int(order[place])) for place in places]
             epoch, step = epoch + 1, 0
 
@@ -150,7 +180,7 @@ class _Positions(Sampler[list[Position]]):
         return Position(epoch, index, index if self.weights is None else place)
 
     def _order(self, epoch: int) -> NDArray[np.intp]:
-        random = _random(self.seed, ORDER, epoch, 0)
+        random = stream(self.seed, ORDER, epoch, 0)
         if self.weights is None:
             return random.permutation(self.num_images)
         return random.choice(self.num_images, size=self.num_images, p=self.weights)
@@ -196,14 +226,21 @@ class _Crops(Dataset[tuple[Tensor, Tensor, str] | str]):
             scale_range=self.scale_range,
             flip=self.flip,
             photometric=self.photometric,
-            random=_random(self.seed, CROP, epoch, crop),
+            random=stream(self.seed, CROP, epoch, crop),
             class_balance=self.class_balance,
         )
-        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label_map), name
+        return torch.from_numpy(image), torch.from_numpy(label_map), name
 
 
-def _random(seed: int, stream: int, epoch: int, index: int) -> np.random.Generator:
-    sequence = np.random.SeedSequence((seed, stream, epoch, index))
+def stream(seed: int, kind: int, epoch: int, index: int) -> np.random.Generator:
+    """Random numbers that are a function of these four.
+
+    Args:
+        seed: Of the run.
+        kind: `ORDER` or `CROP`.
+        epoch, index: Of the sample.
+    """
+    sequence = np.random.SeedSequence((seed, kind, epoch, index))
     return np.random.Generator(np.random.Philox(sequence))
 
 
@@ -212,7 +249,9 @@ def _collate(samples: list[tuple[Tensor, Tensor, str] | str]) -> RawBatch | str:
         if isinstance(sample, str):
             return sample
     images, label_maps, names = zip(*samples, strict=True)
-    return RawBatch(torch.stack(images), torch.stack(label_maps), tuple(names))
+    # Pixel by pixel, as they lie in the samples: twenty times faster than band by band.
+    batch = torch.stack(images).permute(0, 3, 1, 2)
+    return RawBatch(batch, torch.stack(label_maps), tuple(names))
 
 
 def _start_worker(worker: int) -> None:

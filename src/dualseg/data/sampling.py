@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dualseg.data.dataset import SegmentationDataset, count_values
+from dualseg.data.dataset import SegmentationDataset
+from dualseg.data.label_counts import count_classes
 
 
 def rare_class_weights(
@@ -20,7 +21,7 @@ def rare_class_weights(
     those that hold it. Images without a labelled pixel are never drawn.
 
     Args:
-        dataset: The training split; every label map is read once.
+        dataset: The training split; labels that were checked before are not read again.
         temperature: Low values favour rare classes strongly; high ones make all classes equally
             likely.
         progress: Called with (done, total) after each image.
@@ -33,13 +34,11 @@ def rare_class_weights(
     k = dataset.labels.num_classes
     pixels = np.zeros(k, np.int64)
     holds = np.zeros((len(dataset), k), bool)
-    for index in range(len(dataset)):
-        for value, count in count_values(dataset.label_map(index)).items():
+    for index, counts in enumerate(count_classes(dataset, progress=progress)):
+        for value, count in counts.items():
             if value < k:
                 pixels[value] += count
                 holds[index, value] = True
-        if progress is not None:
-            progress(index + 1, len(dataset))
     frequency = pixels / max(1, pixels.sum())
     present = pixels > 0
     scores = np.where(present, (1 - frequency) / temperature, -np.inf)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
 from dualseg.core.geometry import Size
 from dualseg.core.labels import LabelSpec
-from dualseg.data.dataset import SegmentationDataset, count_values
-
-Triple = tuple[float, float, float]
+from dualseg.data.class_weights import class_weights
+from dualseg.data.dataset import SegmentationDataset, count_values, images_of
+from dualseg.data.scanning import in_order
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class DatasetStatistics:
         images_per_class: Images that hold at least one pixel of it.
         ignored_pixels: Pixels of no class.
         sizes: (height, width) -> number of images.
-        mean: RGB mean over all pixels, for values in 0..1.
-        std: RGB standard deviation over all pixels, likewise.
+        mean: Of each band (RGB) over all pixels, for values in 0..1.
+        std: Standard deviation of each band over all pixels, likewise.
     """
 
     num_images: int
@@ -33,8 +34,8 @@ class DatasetStatistics:
     images_per_class: tuple[int, ...]
     ignored_pixels: int
     sizes: dict[Size, int]
-    mean: Triple
-    std: Triple
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def dataset_statistics(
@@ -54,23 +55,23 @@ def dataset_statistics(
     pixels = np.zeros(256, np.int64)
     images = np.zeros(256, np.int64)
     sizes: dict[Size, int] = {}
-    total, squares, count = np.zeros(3), np.zeros(3), 0
-    for index in range(len(dataset)):
-        if progress is not None:
-            progress(index, len(dataset))
-        image, label_map = dataset.image(index), dataset.label_map(index)
-        for class_id, number in count_values(label_map).items():
+    bands = images_of(dataset).num_channels
+    total, squares, count = np.zeros(bands), np.zeros(bands), 0
+    if progress is not None:
+        progress(0, len(dataset))
+    for done, (counts, size, mean, std) in enumerate(
+        in_order(lambda index: _look(dataset, index), len(dataset)), start=1
+    ):
+        for class_id, number in counts.items():
             pixels[class_id] += number
             images[class_id] += 1
-        size = (label_map.shape[0], label_map.shape[1])
         sizes[size] = sizes.get(size, 0) + 1
-        mean, std = (values.ravel() for values in cv2.meanStdDev(np.ascontiguousarray(image)))
         area = size[0] * size[1]
         total += mean * area
         squares += (std**2 + mean**2) * area
         count += area
-    if progress is not None:
-        progress(len(dataset), len(dataset))
+        if progress is not None:
+            progress(done, len(dataset))
     mean = total / count
     std = np.sqrt(np.maximum(0.0, squares / count - mean**2))
     k = dataset.labels.num_classes
@@ -80,29 +81,19 @@ def dataset_statistics(
         images_per_class=tuple(images[:k].tolist()),
         ignored_pixels=int(pixels[dataset.labels.ignore_index]),
         sizes=sizes,
-        mean=_triple(mean / 255),
-        std=_triple(std / 255),
+        mean=tuple((mean / 255).tolist()),
+        std=tuple((std / 255).tolist()),
     )
 
 
 def inverse_log_weights(statistics: DatasetStatistics) -> tuple[float, ...]:
-    """1 / ln(1.02 + frequency) of each class.
-
-    Source: Paszke et al. 2016 (ENet), arXiv:1606.02147, section 5.2.
-    """
-    return tuple(float(1 / np.log(1.02 + f)) for f in _frequencies(statistics))
+    """`class_weights` by inverse_log; all 0 where nothing is labelled."""
+    return _weights(statistics, "inverse_log")
 
 
 def median_frequency_weights(statistics: DatasetStatistics) -> tuple[float, ...]:
-    """Median frequency divided by the frequency of each class; 0 for classes without a pixel.
-
-    Source: Eigen and Fergus 2015, arXiv:1411.4734, section 6.3.2. Differs: a class's frequency is
-    its share of all labelled pixels, not of those in the images that hold it.
-    """
-    frequencies = _frequencies(statistics)
-    present = [f for f in frequencies if f > 0]
-    median = float(np.median(present)) if present else 0.0
-    return tuple(median / f if f > 0 else 0.0 for f in frequencies)
+    """`class_weights` by median_frequency; all 0 where nothing is labelled."""
+    return _weights(statistics, "median_frequency")
 
 
 def describe_sizes(statistics: DatasetStatistics, most: int = 5) -> str:
@@ -118,11 +109,25 @@ def class_shares(statistics: DatasetStatistics, labels: LabelSpec) -> dict[str, 
     return dict(zip(labels.class_names, _frequencies(statistics), strict=True))
 
 
+def _look(
+    dataset: SegmentationDataset, index: int
+) -> tuple[dict[int, int], Size, NDArray[np.float64], NDArray[np.float64]]:
+    """Classes, size, and mean and deviation of each band."""
+    image, label_map = dataset.image(index), dataset.label_map(index)
+    # cv2 is ten times faster than numpy, but takes four bands at most.
+    some = [np.ascontiguousarray(image[..., i : i + 4]) for i in range(0, image.shape[2], 4)]
+    both = [cv2.meanStdDev(bands) for bands in some]
+    mean, std = (
+        np.concatenate([found[i].ravel() for found in both]).astype(np.float64) for i in (0, 1)
+    )
+    return count_values(label_map), (label_map.shape[0], label_map.shape[1]), mean, std
+
+
+def _weights(statistics: DatasetStatistics, rule: str) -> tuple[float, ...]:
+    counts = statistics.pixels_per_class
+    return class_weights(counts, rule) if any(counts) else (0.0,) * len(counts)
+
+
 def _frequencies(statistics: DatasetStatistics) -> list[float]:
     total = max(1, sum(statistics.pixels_per_class))
     return [pixels / total for pixels in statistics.pixels_per_class]
-
-
-def _triple(values: np.ndarray) -> Triple:
-    first, second, third = (float(value) for value in values)
-    return first, second, third

@@ -1,23 +1,17 @@
 """Masks that hold colours in place of class ids: which colours there are, and what they mean."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec
-from dualseg.data.color_labels import read_color_values
-from dualseg.data.dataset import Pair
+from dualseg.data.color_labels import unpack_color
 from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.data.datasets.cityscapes import TRAIN_IDS as CITYSCAPES_LABELS
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
 from dualseg.data.datasets.voc import VOC_LABELS
-from dualseg.data.faults import PictureError
-from dualseg.data.images import read_image, read_label_values
+from dualseg.data.mask_facts import MOST_COLORS, MaskFacts
+from dualseg.data.smeared_labels import MOST_UNDECIDED, ColorReader, undecided_share
 
 BLACK: Color = (0, 0, 0)
 MAX_COLORS = 40
@@ -33,50 +27,24 @@ FIX = (
 )
 
 
-@dataclass(frozen=True)
-class ColorReader:
-    """Reads a mask's colours as class ids; workers get it by pickle.
-
-    Args:
-        colors: All colours that may occur.
-        ids: The class of each, or 255.
-    """
-
-    colors: tuple[Color, ...]
-    ids: tuple[int, ...]
-
-    def __call__(self, pair: Pair) -> NDArray[np.uint8]:
-        """(H, W) class ids of a pair's mask."""
-        require_even_alpha(pair.label)
-        numbers = read_color_values(pair.label, self.colors)
-        return np.asarray(self.ids, np.uint8)[numbers]
-
-
-def are_colored(masks: Sequence[Path]) -> bool:
-    """Whether all masks are colour pictures; where some are, those are faults."""
-    return bool(masks) and all(_is_colored(path) for path in masks)
-
-
-def describe_colors(
-    masks: Sequence[Path], declaration: Declaration
+def meaning_of_colors(
+    masks: Sequence[Path], facts: Sequence[MaskFacts], declaration: Declaration
 ) -> tuple[LabelSpec, tuple[str, ...], ColorReader]:
     """Classes of coloured masks, notes that say what was inferred, and their reader.
 
     Args:
         masks: Label files of all splits, all of them colour pictures.
+        facts: What each of them holds.
         declaration: What the user's `dataset.yaml` says; it wins.
 
     Raises:
-        InputError: Alpha differs within a mask, there are too many colours (JPEG, smoothed edges),
-            or one alone, or colours that the declaration does not name.
+        InputError: There are too many colours (JPEG, smoothed edges), or one alone, or colours that
+            the declaration does not name.
     """
-    smeared = [path for path in masks if path.suffix.lower() in (".jpg", ".jpeg")]
-    if smeared:
-        raise InputError(
-            f"{len(smeared)} coloured masks are JPEG ({smeared[0]} for example), which smears "
-            "colours at every edge; save the masks as PNG with exact colours"
-        )
-    pixels = _count(masks)
+    pixels = _count(facts)
+    if declaration.snap:
+        return _snapped(pixels, declaration)
+    _refuse_smeared(masks, facts, pixels, declaration)
     meaning, labels, origin = _meaning(pixels, declaration)
     strange = sorted(set(pixels) - set(meaning), key=lambda color: -pixels[color])
     if strange:
@@ -86,56 +54,108 @@ def describe_colors(
             f"{shown}; add them under colors, with a class or 255 (ignored)"
         )
     classes = f"classes: {labels.num_classes} ({', '.join(labels.class_names[:12])})"
-    notes = [classes, f"colours: {origin}", *_table(pixels, meaning, labels)]
-    if any(_has_alpha(path) for path in masks):
-        notes.append("alpha: the same in every pixel of a mask, so it is left out")
-    return labels, tuple(notes), ColorReader(tuple(meaning), tuple(meaning.values()))
+    notes = (classes, f"colours: {origin}", *_table(pixels, meaning, labels))
+    return labels, notes, ColorReader(tuple(meaning), tuple(meaning.values()))
 
 
-def require_even_alpha(path: Path) -> None:
-    """Refuses a mask whose alpha channel tells something."""
-    with Image.open(path) as image:
-        if "A" not in image.getbands():
-            return
-        low, high = image.getchannel("A").getextrema()
-    if low != high:
+def _count(facts: Sequence[MaskFacts]) -> dict[Color, int]:
+    """Pixels of each colour, over all masks; of smeared ones those of their frequent colours."""
+    pixels: dict[Color, int] = {}
+    for found in facts:
+        for value, count in found.counts.items():
+            gray = found.kind == "gray"
+            color = (value, value, value) if gray else unpack_color(value)
+            pixels[color] = pixels.get(color, 0) + count
+    return pixels
+
+
+def _refuse_smeared(
+    masks: Sequence[Path],
+    facts: Sequence[MaskFacts],
+    pixels: Mapping[Color, int],
+    declaration: Declaration,
+) -> None:
+    """JPEG masks whose colours are not exactly those that were declared, and photographs."""
+    exact = set(_meaning(pixels, declaration)[0]) if _has_table(declaration) else set()
+    smeared = [
+        path
+        for path, found in zip(masks, facts, strict=True)
+        if found.lossy and not (exact and set(_count([found])) <= exact)
+    ]
+    if smeared:
         raise InputError(
-            f"{path} has an alpha channel from {low} to {high}, so it is unclear what its "
-            "transparent pixels mean; save it as RGB, or as PNG with one class id a pixel"
+            f"{len(smeared)} coloured masks are JPEG ({smeared[0]} for example), which smears "
+            f"colours at every edge, so that they hold {len(pixels)} colours or more; "
+            f"save the masks as PNG with exact colours{_snap_hint(pixels, declaration)}"
+        )
+    many = [path for path, f in zip(masks, facts, strict=True) if f.num_values > len(f.counts)]
+    if many or len(pixels) > MOST_COLORS:
+        shown = f"{many[0]}: " if many else ""
+        raise InputError(
+            f"{shown}more than {MOST_COLORS} colours in the masks, as smoothed edges or "
+            f"photographs have them; {FIX}{_snap_hint(pixels, declaration)}"
         )
 
 
-def _is_colored(path: Path) -> bool:
-    try:
-        read_label_values(path)
-    except PictureError as error:
-        return error.fault.code == "E104" and "colour" in str(error)
-    except InputError:
-        return False
-    return False
+def _snap_hint(pixels: Mapping[Color, int], declaration: Declaration) -> str:
+    """The other way out, with the share of pixels it would serve."""
+    if _has_table(declaration):
+        table = tuple(_meaning(pixels, declaration)[0])
+        return f", or write snap: true into {DECLARATION_FILE} ({_near(pixels, table)})"
+    title, (labels, ignored) = min(
+        KNOWN.items(), key=lambda item: _undecided(pixels, (*item[1][0].palette, item[1][1]))
+    )
+    table = (*labels.palette, ignored)
+    if _undecided(pixels, table) <= MOST_UNDECIDED:
+        return (
+            f", or write snap: true into {DECLARATION_FILE} if the colours are {title}'s "
+            f"({_near(pixels, table)})"
+        )
+    return f", or list under colors, in {DECLARATION_FILE}, which are meant, and write snap: true"
 
 
-def _has_alpha(path: Path) -> bool:
-    with Image.open(path) as image:
-        return "A" in image.getbands()
-
-
-def _count(masks: Sequence[Path]) -> dict[Color, int]:
-    """Pixels of each colour, over all masks."""
-    pixels: dict[Color, int] = {}
-    for path in masks:
-        values = read_image(path).astype(np.int64)
-        require_even_alpha(path)
-        packed = values[..., 0] << 16 | values[..., 1] << 8 | values[..., 2]
-        for value, count in zip(*np.unique(packed, return_counts=True), strict=True):
-            color = (int(value) >> 16, int(value) >> 8 & 255, int(value) & 255)
-            pixels[color] = pixels.get(color, 0) + int(count)
-        if len(pixels) > 256:
+def _snapped(
+    pixels: Mapping[Color, int], declaration: Declaration
+) -> tuple[LabelSpec, tuple[str, ...], ColorReader]:
+    """Every pixel is taken for the nearest declared colour, or that of a palette that fits."""
+    if _has_table(declaration):
+        meaning, labels, origin = _meaning(pixels, declaration)
+    else:
+        fitting = {
+            title: both
+            for title, both in KNOWN.items()
+            if _undecided(pixels, (*both[0].palette, both[1])) <= MOST_UNDECIDED
+        }
+        if len(fitting) != 1:
             raise InputError(
-                f"{path}: more than 256 colours in the masks, as smoothed edges or photographs "
-                f"have them; {FIX}"
+                f"{DECLARATION_FILE} says snap but not which colours are meant, and they are not "
+                f"those of one known palette ({', '.join(KNOWN)}); list them under colors"
             )
-    return pixels
+        ((title, (known, ignored)),) = fitting.items()
+        meaning, labels, origin = _known(known, ignored), _plain(known), f"{title}'s palette"
+    table = tuple(meaning)
+    if len(table) < 2 or _undecided(pixels, table) > MOST_UNDECIDED:
+        raise InputError(
+            f"snap: {_near(pixels, table)}, too few to take each for one of the {len(table)} "
+            f"colours; list every colour that is meant under colors in {DECLARATION_FILE}"
+        )
+    classes = f"classes: {labels.num_classes} ({', '.join(labels.class_names[:12])})"
+    notes = (classes, f"colours: {origin}; {_near(pixels, table)}, the rest is ignored")
+    return labels, notes, ColorReader(table, tuple(meaning.values()), snap=True)
+
+
+def _has_table(declaration: Declaration) -> bool:
+    return declaration.colors is not None or declaration.palette is not None
+
+
+def _undecided(pixels: Mapping[Color, int], table: Sequence[Color]) -> float:
+    packed = {red << 16 | green << 8 | blue: n for (red, green, blue), n in pixels.items()}
+    return undecided_share(packed, table)
+
+
+def _near(pixels: Mapping[Color, int], table: Sequence[Color]) -> str:
+    share = 100 * (1 - _undecided(pixels, table))
+    return f"{share:.1f} % of the pixels are near one of the {len(table)} colours"
 
 
 def _meaning(

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dualseg.core.errors import InputError, first_few
+from dualseg.core.errors import InputError
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec, voc_palette
-from dualseg.data.dataset import count_values
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
-from dualseg.data.images import read_label_values, read_palette
+from dualseg.data.datasets.folder_smeared import refuse_smeared_values, snapped_values
+from dualseg.data.images import read_palette
+from dualseg.data.mask_facts import MaskFacts
 
 MAX_INFERRED = 40  # more values than this are gray levels rather than classes
+LOOKED_AT = 100  # masks; where those have no palette, none is expected
 HELP = (
     f"If they are meant, say in {DECLARATION_FILE}, in the folder itself, which class each one is: "
     "values: {0: 0, 10: 1, 99: 255} (255: ignored)"
@@ -27,48 +29,52 @@ class _Scan:
     files: dict[int, Path] = field(default_factory=dict)
 
 
-def describe_labels(
-    masks: Sequence[Path], declaration: Declaration, known: LabelSpec | None = None
-) -> tuple[LabelSpec, tuple[str, ...]]:
+def meaning_of_values(
+    masks: Sequence[Path],
+    facts: Sequence[MaskFacts],
+    declaration: Declaration,
+    known: LabelSpec | None = None,
+) -> tuple[LabelSpec, tuple[str, ...], tuple[int, ...] | None]:
     """Classes, palette and the meaning of each value, with notes that say what was inferred.
 
     Args:
         masks: Label files of all splits.
+        facts: What each of them holds.
         declaration: What the user's `dataset.yaml` says; it wins.
         known: Labels that are taken as they are where they tell what every value means.
 
+    Returns:
+        The labels, the notes, and the true values where smeared ones are to be taken for them.
+
     Raises:
-        InputError: Masks cannot be read, or their values cannot be class ids.
+        InputError: Their values cannot be class ids.
     """
-    if declaration.values is not None:
-        values, notes = dict(declaration.values), [f"label values: as {DECLARATION_FILE} says"]
+    scan = _scan(masks, facts)
+    if declaration.snap:
+        values, notes, snap_to = snapped_values(scan.pixels, declaration)
     else:
-        scan = _scan(masks)
-        if known is not None and _explains(known, set(scan.pixels)):
-            return known, ("labels: as the network was trained",)
-        values = _values(scan, declaration)
-        notes = _value_notes(values, scan)
+        snap_to = None
+        refuse_smeared_values(masks, facts, scan.pixels, declaration)
+        if declaration.values is not None:
+            values, notes = dict(declaration.values), [f"label values: as {DECLARATION_FILE} says"]
+        elif known is not None and _explains(known, set(scan.pixels)):
+            return known, ("labels: as the network was trained",), None
+        else:
+            values = _values(scan, declaration)
+            notes = _value_notes(values, scan)
     names = declaration.class_names or _class_names(values)
     palette, origin = _palette(masks, values, len(names), declaration.palette)
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     classes = f"classes: {len(names)} ({shown})"
-    return LabelSpec(names, palette, values), (classes, *notes, f"palette: {origin}")
+    return LabelSpec(names, palette, values), (classes, *notes, f"palette: {origin}"), snap_to
 
 
-def _scan(masks: Iterable[Path]) -> _Scan:
+def _scan(masks: Iterable[Path], facts: Iterable[MaskFacts]) -> _Scan:
     scan = _Scan()
-    faults = []
-    for path in masks:
-        try:
-            found = count_values(read_label_values(path))
-        except InputError as error:
-            faults.append(str(error))
-            continue
-        for value, count in found.items():
+    for path, found in zip(masks, facts, strict=True):
+        for value, count in found.counts.items():
             scan.pixels[value] = scan.pixels.get(value, 0) + count
             scan.files.setdefault(value, path)
-    if faults:
-        raise InputError(f"{len(faults)} masks cannot be read:", first_few(faults))
     return scan
 
 
@@ -166,7 +172,7 @@ def _palette(
                 f"{num_classes} classes; give one colour for each class"
             )
         return declared, f"as {DECLARATION_FILE} says"
-    for path in masks:
+    for path in masks[:LOOKED_AT]:
         stored = read_palette(path)
         if stored is not None:
             colors = _class_colors(stored, values, num_classes)

@@ -1,19 +1,25 @@
 """Pairs that lists name (a CSV, or train.txt and val.txt), and pairs side by side in one folder."""
 
 import csv
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
+from dualseg.data.datasets.folder_listing import pictures
+from dualseg.data.datasets.folder_names import looks_like_mask, match_names
 from dualseg.data.images import IMAGE_SUFFIXES
 
 IMAGE_COLUMNS = ("image", "images", "image_path", "img")
 MASK_COLUMNS = ("mask", "label", "mask_path", "label_path", "annotation")
 SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+LIST_FOLDERS = ("ImageSets/Segmentation", "ImageSets", "splits", "lists")
 MAX_LIST_BYTES = 1 << 28
 
 Pairs = dict[str, tuple[Pair, ...]]
+Listed = dict[Path, tuple[str, list[str]]]
 
 
 def read_listed_pairs(root: Path) -> tuple[Pairs, str] | None:
@@ -45,31 +51,51 @@ def read_listed_pairs(root: Path) -> tuple[Pairs, str] | None:
     return _pairs(root, rows), note
 
 
-def find_side_by_side(root: Path, suffixes: Sequence[str]) -> tuple[Pairs, str] | None:
+def read_name_lists(root: Path) -> Listed | None:
+    """Lists of names alone, as PASCAL VOC has them; None where there are none.
+
+    Args:
+        root: Holds train.txt and val.txt, or a folder of one of `LIST_FOLDERS` does.
+
+    Returns:
+        File -> its split, and the names in it without folder and file suffix.
+
+    Raises:
+        InputError: A name stands twice in a list.
+    """
+    for folder in (root, *(root / name for name in LIST_FOLDERS)):
+        found = {
+            folder / f"{name}.txt": SPLIT_NAMES.get(name, name)
+            for name in ("train", "val", "test", *SPLIT_NAMES)
+            if _names_one(folder / f"{name}.txt")
+        }
+        if found:
+            return {path: (split, _bare_names(path)) for path, split in found.items()}
+    return None
+
+
+def find_side_by_side(root: Path) -> tuple[Pairs, str] | None:
     """Pairs such as a.jpg and a_mask.png in the folder itself; None where there are none.
 
     Raises:
         InputError: An image or a mask has no partner, or several.
     """
-    files = [path for path in sorted(root.iterdir()) if _is_picture(path)]
-    masks = [path for path in files if path.stem.endswith(tuple(suffixes))]
+    files = pictures(root)
+    masks = {path.stem: path for path in files if looks_like_mask(path.stem)}
     if not masks:
         return None
-    images = [path for path in files if path not in set(masks)]
-    partners: dict[Path, list[Path]] = {image: [] for image in images}
-    faults = []
-    for mask in masks:
-        bare = {mask.stem.removesuffix(suffix) for suffix in suffixes} - {mask.stem}
-        found = [image for image in images if image.stem in bare]
-        if len(found) != 1:
-            faults.append(f"{mask.name} belongs to {len(found)} images")
-        for image in found:
-            partners[image].append(mask)
-    faults += [f"{i.name} has {len(m)} masks" for i, m in partners.items() if len(m) != 1]
+    images = {path.stem: path for path in files if path.stem not in masks}
+    mask_of, alone, doubled = match_names(list(images), list(masks))
+    faults = [f"{masks[mask].name} belongs to 0 images" for mask in alone]
+    faults += [f"{image.name} has 0 masks" for stem, image in images.items() if stem not in mask_of]
+    faults += [f"{masks[mask].name} belongs to an image that has several" for mask in doubled]
+    stems = [path.stem for path in files]
+    faults += [f"{path.name} shares its name" for path in files if stems.count(path.stem) > 1]
     if faults:
         raise InputError(f"images and masks in {root} do not fit together:", first_few(faults))
-    pairs = tuple(Pair(image.stem, image, found[0]) for image, found in partners.items())
-    return {"train": pairs}, f"pairs: images and masks lie side by side ({masks[0].name})"
+    pairs = tuple(Pair(stem, image, masks[mask_of[stem]]) for stem, image in images.items())
+    first = next(iter(masks.values())).name
+    return {"train": pairs}, f"pairs: images and masks lie side by side ({first})"
 
 
 def inside(root: Path, given: str) -> Path:
@@ -150,6 +176,31 @@ def _names_two(path: Path) -> bool:
         return len(file.readline(1 << 16).split()) == 2
 
 
+def _names_one(path: Path) -> bool:
+    """Whether it is a list of names."""
+    return path.is_file() and path.stat().st_size <= MAX_LIST_BYTES and not _names_two(path)
+
+
+def _bare_names(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    given = [line.strip().replace("\\", "/").rpartition("/")[2] for line in lines if line.strip()]
+    names = [_without_suffix(name) for name in given]
+    times = Counter(names)
+    doubled = [name for name, count in times.items() if count > 1]
+    if doubled:
+        raise InputError(
+            f"{path} lists {len(doubled)} names more than once; leave each in it once:",
+            first_few(doubled),
+        )
+    return names
+
+
+def _without_suffix(name: str) -> str:
+    """A dot in a name need not be that of a suffix."""
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in IMAGE_SUFFIXES else name
+
+
 def _list_rows(path: Path) -> list[tuple[str, str, str, str]]:
     rows = []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -160,8 +211,3 @@ def _list_rows(path: Path) -> list[tuple[str, str, str, str]]:
         if words:
             rows.append((f"{path.name}, line {number}", path.stem, words[0], words[1]))
     return rows
-
-
-def _is_picture(path: Path) -> bool:
-    named = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    return named and path.is_file()

@@ -3,12 +3,19 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
-from dualseg.data.datasets.folder_lists import find_side_by_side, read_listed_pairs
-from dualseg.data.images import IMAGE_SUFFIXES
+from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders
+from dualseg.data.datasets.folder_lists import (
+    Listed,
+    find_side_by_side,
+    read_listed_pairs,
+    read_name_lists,
+)
+from dualseg.data.datasets.folder_names import MASK_SUFFIXES, alike, match_names
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
 MASK_FOLDERS = (
@@ -25,7 +32,6 @@ SPLIT_FOLDERS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt")
 VAL_SHARE = 0.2
 SPLIT_SEED = "dualseg split 0"
 SHOWN = 5
@@ -34,11 +40,13 @@ Pairs = dict[str, tuple[Pair, ...]]
 Folders = dict[str, tuple[Path, Path]]
 
 
-def find_pairs(root: Path) -> tuple[Pairs, list[str]]:
+def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[str]]:
     """The pairs of every split.
 
     Args:
         root: See `describe_folder`.
+        allow_missing: Whether images without a mask and masks without an image are left out, with
+            a note, in place of being a fault.
 
     Returns:
         Pairs by split, train and val among them unless only other splits exist, and notes. Where
@@ -50,9 +58,9 @@ def find_pairs(root: Path) -> tuple[Pairs, list[str]]:
     """
     listed = read_listed_pairs(root)
     if listed is None and not _holds_folders(root):
-        listed = find_side_by_side(root, MASK_SUFFIXES)
+        listed = find_side_by_side(root)
     if listed is None:
-        pairs, notes = _pairs_of_folders(root)
+        pairs, notes = _pairs_of_folders(root, allow_missing)
     else:
         pairs, notes = listed[0], [listed[1]]
     if "train" in pairs and "val" not in pairs:
@@ -71,11 +79,17 @@ def _holds_folders(root: Path) -> bool:
     return bool(_matching(root, known))
 
 
-def _pairs_of_folders(root: Path) -> tuple[Pairs, list[str]]:
+def _pairs_of_folders(root: Path, allow_missing: bool) -> tuple[Pairs, list[str]]:
     """Pairs of parallel folders, before anything is held out."""
     folders, notes = _split_pairs_of_folders(root)
     faults: list[str] = []
-    pairs = {split: _pair(*both, root, faults) for split, both in folders.items()}
+    missing = notes if allow_missing else faults
+    lists = read_name_lists(root) if set(folders) == {"train"} else None
+    if lists is None:
+        pairs = {split: _pair(*both, root, faults, missing) for split, both in folders.items()}
+    else:
+        pairs = _listed(lists, *folders["train"], root, faults, missing)
+        notes = [*notes, f"split: as {' and '.join(f.name for f in lists)} list the names"]
     if faults:
         raise InputError(
             f"images and masks in {root} do not fit together; a mask is named as its image, "
@@ -131,19 +145,21 @@ def _mask_folder(parent: Path) -> Path | None:
 
 def _split_folders(parent: Path) -> dict[str, Path]:
     """Sub-folders named as splits, train first."""
-    found = {}
-    for split, names in SPLIT_FOLDERS.items():
-        folder = _folder(parent, names)
-        if folder is not None:
-            found[split] = folder
-    return found
+    there = sub_folders(parent)
+    found = {split: _one_of(parent, there, names) for split, names in SPLIT_FOLDERS.items()}
+    return {split: folder for split, folder in found.items() if folder is not None}
 
 
 def _folder(parent: Path, names: Sequence[str]) -> Path | None:
-    """The sub-folder with one of the names; of several the only one that holds pictures."""
-    found = _matching(parent, names)
+    """The sub-folder with one of the names."""
+    return _one_of(parent, sub_folders(parent), names)
+
+
+def _one_of(parent: Path, folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    """The folder with one of the names; of several the only one that holds pictures."""
+    found = [folder for folder in folders if folder.name.lower() in _lower(names)]
     if len(found) > 1:
-        found = [folder for folder in found if _holds_pictures(folder)] or found[:1]
+        found = [folder for folder in found if holds_pictures(folder)] or found[:1]
     if len(found) > 1:
         both = " and ".join(folder.name for folder in found)
         raise InputError(f"{parent} holds {both}, which mean the same; keep one of them there")
@@ -151,65 +167,76 @@ def _folder(parent: Path, names: Sequence[str]) -> Path | None:
 
 
 def _matching(parent: Path, names: Sequence[str]) -> list[Path]:
-    wanted = {name.lower() for name in names}
-    return [p for p in sorted(parent.iterdir()) if p.is_dir() and p.name.lower() in wanted]
+    return [path for path in sub_folders(parent) if path.name.lower() in _lower(names)]
 
 
-def _holds_pictures(folder: Path) -> bool:
-    return any(_is_picture(path) for path in folder.rglob("*"))
+def _lower(names: Sequence[str]) -> set[str]:
+    return {name.lower() for name in names}
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if _is_picture(path)]
-
-
-def _is_picture(path: Path) -> bool:
-    named = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    return named and path.is_file()
-
-
-def _pair(images: Path, masks: Path, root: Path, faults: list[str]) -> tuple[Pair, ...]:
-    """Pairs of two folders; what has no partner is added to the faults."""
-    image_files, mask_files = _pictures(images), _pictures(masks)
+def _pair(
+    images: Path, masks: Path, root: Path, faults: list[str], missing: list[str]
+) -> tuple[Pair, ...]:
+    """Pairs of two folders; what has no partner is added to the missing ones."""
+    image_files, mask_files = pictures(images), pictures(masks)
     empty = [f for f, files in ((images, image_files), (masks, mask_files)) if not files]
     if empty:
         faults += [f"{_short(folder, root)} holds no picture; {_found(folder)}" for folder in empty]
         return ()
-    stems = {path.stem for path in image_files}
-    by_stem = {path.stem: path for path in image_files}
-    by_image: dict[str, Path] = {}
-    alone, doubled = [], _doubled(image_files)
-    for path in mask_files:
-        stem = _image_stem(path.stem, stems)
-        if stem is None:
-            alone.append(path)
-        elif stem in by_image:
-            doubled += [by_image[stem], path]
-        else:
-            by_image[stem] = path
-    missing = [by_stem[stem] for stem in sorted(stems - set(by_image))]
-    faults += _fault(missing, f"images have no mask in {_short(masks, root)}", root)
-    faults += _fault(alone, f"masks have no image in {_short(images, root)}", root)
-    faults += _fault(doubled, "files share their name with another one", root)
-    return tuple(Pair(stem, by_stem[stem], by_image[stem]) for stem in sorted(set(by_image)))
+    by_image, by_mask = _by_stem(image_files), _by_stem(mask_files)
+    mask_of, alone, doubled = match_names(list(by_image), list(by_mask))
+    without = [by_image[stem] for stem in by_image if stem not in mask_of]
+    twice = [*_same_name(image_files), *_same_name(mask_files), *(by_mask[m] for m in doubled)]
+    missing += _fault(without, f"images have no mask in {_short(masks, root)}", root)
+    missing += _fault(
+        (by_mask[m] for m in alone), f"masks have no image in {_short(images, root)}", root
+    )
+    faults += _fault(twice, "files share their name with another one", root)
+    return tuple(Pair(stem, by_image[stem], by_mask[mask_of[stem]]) for stem in sorted(mask_of))
 
 
-def _image_stem(mask_stem: str, image_stems: set[str]) -> str | None:
-    """The image a mask belongs to: of the same name, else of the name without a suffix."""
-    bare = [mask_stem.removesuffix(s) for s in MASK_SUFFIXES if mask_stem.endswith(s)]
-    return next((stem for stem in (mask_stem, *bare) if stem in image_stems), None)
+def _listed(
+    lists: Listed,
+    images: Path,
+    masks: Path,
+    root: Path,
+    faults: list[str],
+    missing: list[str],
+) -> dict[str, tuple[Pair, ...]]:
+    """Pairs of the names that lists hold, by split; other files are of no concern."""
+    by_image, by_mask = _by_stem(pictures(images)), _by_stem(pictures(masks))
+    mask_of, _, _ = match_names(list(by_image), list(by_mask))
+    splits: dict[str, dict[str, Pair]] = {}
+    for file, (split, names) in lists.items():
+        strange = [name for name in names if name not in by_image]
+        without = [name for name in names if name in by_image and name not in mask_of]
+        missing += _lines(strange, f"names in {file.name} have no image in {_short(images, root)}")
+        missing += _lines(without, f"images in {file.name} have no mask in {_short(masks, root)}")
+        found = {n: Pair(n, by_image[n], by_mask[mask_of[n]]) for n in names if n in mask_of}
+        splits.setdefault(split, {}).update(found)
+    for first, second in combinations(splits, 2):
+        both = [name for name in splits[first] if name in splits[second]]
+        faults += _lines(both, f"names stand in the lists of {first} and of {second}")
+    return {split: tuple(found.values()) for split, found in splits.items()}
 
 
-def _doubled(files: list[Path]) -> list[Path]:
-    times = Counter(path.stem for path in files)
-    return [path for path in files if times[path.stem] > 1]
+def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    return {path.stem: path for path in files}
+
+
+def _same_name(files: Sequence[Path]) -> list[Path]:
+    """Files whose names are equal but for suffix, upper and lower case."""
+    stems = [path.stem for path in files]
+    doubled = set(alike(stems))
+    return [path for path, stem in zip(files, stems, strict=True) if stem in doubled]
 
 
 def _fault(files: Iterable[Path], kind: str, root: Path) -> list[str]:
-    names = [_short(path, root) for path in dict.fromkeys(files)]
-    if not names:
-        return []
-    return [f"{len(names)} {kind}: {', '.join(first_few(names))}"]
+    return _lines([_short(path, root) for path in dict.fromkeys(files)], kind)
+
+
+def _lines(names: Sequence[str], kind: str) -> list[str]:
+    return [f"{len(names)} {kind}: {', '.join(first_few(names))}"] if names else []
 
 
 def hold_out(pairs: tuple[Pair, ...], root: Path) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
@@ -258,7 +285,7 @@ def _found(folder: Path) -> str:
 
 
 def _unread(images: Path) -> list[str]:
-    folders = [p.name for p in sorted(images.iterdir()) if p.is_dir() and p.name[0] != "."]
+    folders = [path.name for path in sub_folders(images) if path.name[0] != "."]
     return [f"not read: sub-folders {', '.join(folders[:SHOWN])} of {images}"] if folders else []
 
 

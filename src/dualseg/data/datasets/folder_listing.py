@@ -1,0 +1,48 @@
+"""What lies in a folder, listed fast enough for a hundred thousand files."""
+
+import os
+from pathlib import Path
+
+from dualseg.data.images import IMAGE_SUFFIXES
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Files of the folder itself that are named as pictures, by name; hidden ones are left out.
+
+    A link counts even where it leads nowhere: a check tells.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _is_picture(entry)]
+    return [folder / name for name in sorted(names)]
+
+
+def sub_folders(folder: Path) -> list[Path]:
+    """Folders in the folder, by name."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _is_folder(entry)]
+    return [folder / name for name in sorted(names)]
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether there is one in the folder or below it; links to folders are not followed."""
+    with os.scandir(folder) as entries:
+        below = []
+        for entry in entries:
+            if _is_picture(entry):
+                return True
+            if entry.is_dir(follow_symlinks=False):
+                below.append(entry.path)
+    return any(holds_pictures(Path(path)) for path in below)
+
+
+def _is_picture(entry: "os.DirEntry[str]") -> bool:
+    suffix = os.path.splitext(entry.name)[1].lower()
+    named = suffix in IMAGE_SUFFIXES and not entry.name.startswith(".")
+    return named and (entry.is_symlink() or entry.is_file())
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False

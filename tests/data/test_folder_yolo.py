@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+from pictures import gray, save
+
+from dualseg.core.errors import InputError
+from dualseg.data.datasets.folder import describe_folder
+
+LEFT_HALF = "0 0 0 0.5 0 0.5 1 0 1"
+TOP_RIGHT = "1 0.5 0 1 0 1 0.5 0.5 0.5"
+
+
+def _folder(root: Path, *lines: str, names: str = "[dog, cat]", splits: bool = True) -> Path:
+    """a and b, of 2x4 pixels."""
+    for split, name in (("train", "a"), ("val", "b")):
+        inner = f"/{split}" if splits else ""
+        save(root / f"images{inner}" / f"{name}.jpg", gray(2, 4))
+        file = root / f"labels{inner}" / f"{name}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines))
+    if names:
+        (root / "data.yaml").write_text(f"train: images/train\nnames: {names}\n")
+    return root
+
+
+def test_shares_of_the_size_become_pixels_and_later_lines_lie_on_top(tmp_path: Path) -> None:
+    wide = "0 0 0 0.75 0 0.75 1 0 1"
+    description = describe_folder(_folder(tmp_path, wide, TOP_RIGHT))
+    assert description.labels.class_names == ("background", "dog", "cat")
+    assert description.open("val").label_map(0).tolist() == [[1, 1, 2, 2], [1, 1, 1, 0]]
+    assert "  dog: 2 shapes" in description.notes
+
+
+@pytest.mark.parametrize("names", ["[dog, cat]", "{0: dog, 1: cat}", "{'1': cat, '0': dog}"])
+def test_names_are_a_list_or_a_mapping(tmp_path: Path, names: str) -> None:
+    found = describe_folder(_folder(tmp_path, LEFT_HALF, names=names)).labels.class_names
+    assert found == ("background", "dog", "cat")
+
+
+def test_splits_may_stand_outside_or_be_missing(tmp_path: Path) -> None:
+    _folder(tmp_path / "flat", LEFT_HALF, splits=False)
+    assert "held out" in describe_folder(tmp_path / "flat").notes[0]
+    for split, name in (("train", "a"), ("valid", "b")):
+        save(tmp_path / "outer" / split / "images" / f"{name}.jpg", gray(2, 4))
+        (tmp_path / "outer" / split / "labels").mkdir()
+        (tmp_path / "outer" / split / "labels" / f"{name}.txt").write_text(LEFT_HALF)
+    (tmp_path / "outer" / "data.yaml").write_text("names: [dog]")
+    assert describe_folder(tmp_path / "outer").notes[0] == "images: 1 train, 1 val"
+
+
+def test_an_image_without_a_label_file_is_background(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    (root / "labels/val/b.txt").unlink()
+    save(root / "images/val/c.jpg", gray(2, 4))
+    (root / "labels/val/c.txt").write_text("")
+    description = describe_folder(root)
+    val = description.open("val")
+    assert val.label_map(0).tolist() == val.label_map(1).tolist() == [[0] * 4] * 2
+    assert description.notes[-1] == "images: 1 without a label file are background"
+
+
+def test_a_background_among_the_names_is_the_first_class(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF, TOP_RIGHT, names="[cat, background]")
+    description = describe_folder(root)
+    assert description.labels.class_names == ("background", "cat")
+    assert description.open("val").label_map(0).tolist() == [[1, 1, 0, 0]] * 2
+
+
+def test_names_may_come_from_the_declaration(tmp_path: Path) -> None:
+    root = _folder(tmp_path, TOP_RIGHT, names="")
+    with pytest.raises(InputError, match=r"no data.yaml that names the classes"):
+        describe_folder(root)
+    (root / "dataset.yaml").write_text("class_names: [background, dog, cat]\n")
+    assert describe_folder(root).open("val").label_map(0).max() == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.5 0.5 1 1", "line 2: a box (five numbers), as of detection"),
+        ("0 0 0 1 0 1", "line 2: a box"),
+        ("0 0 0 1 0 1 1 0", "line 2: 8 numbers; a class and three x y or more"),
+        ("2 0 0 1 0 1 1", "line 2: class 2; names has 2, 0 to 1"),
+        ("-1 0 0 1 0 1 1", "line 2: class -1"),
+        ("0 0 0 1 nan 1 1", "line 2: a coordinate is no number"),
+        ("0 0 0 640 0 640 480", "line 2: coordinates in pixels"),
+        ("0 0 0 1 0 one 1", "line 2: could not convert"),
+    ],
+)
+def test_faults_are_listed_by_file_and_line(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        describe_folder(_folder(tmp_path, LEFT_HALF, line))
+    assert caught.value.headline == "2 YOLO label files have faults:"
+    assert f"a.txt: {message}" in caught.value.problems[0]
+
+
+def test_points_outside_are_cut_off(tmp_path: Path) -> None:
+    root = _folder(tmp_path, "0 -0.2 -0.2 0.5 -0.2 0.5 1.2 -0.2 1.2")
+    assert describe_folder(root).open("val").label_map(0).tolist() == [[1, 1, 0, 0]] * 2
+
+
+def test_a_label_file_without_an_image_is_named(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    (root / "labels/train/z.txt").write_text(LEFT_HALF)
+    with pytest.raises(InputError) as caught:
+        describe_folder(root)
+    assert caught.value.problems[0].startswith("z.txt has no image in ")
+
+
+def test_a_split_without_labels_is_named(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    (root / "labels/val").rename(root / "labels/elsewhere")
+    with pytest.raises(InputError, match="val: no folder of that name in"):
+        describe_folder(root)
