@@ -4,7 +4,7 @@ import pytest
 from tiny import TinyDataset, TinyNetwork
 
 from dualseg.data.catalog import Splits
-from dualseg.training import setup, trainer
+from dualseg.training import network, trainer
 
 
 @pytest.fixture
@@ -12,4 +12,4 @@ def tiny_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything but network and data is the real thing."""
     splits = Splits(TinyDataset(11), TinyDataset(3, "val"), ())
     monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
-    monkeypatch.setattr(setup, "create_model", lambda name, **architecture: TinyNetwork())
+    monkeypatch.setattr(network, "create_model", lambda name, **architecture: TinyNetwork())

@@ -41,3 +41,10 @@ def test_outside_the_main_thread_nothing_is_collected():
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_a_request_to_save_is_no_request_to_stop():
+    with stop_on_signals() as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert stop.save_asked
+        assert not stop

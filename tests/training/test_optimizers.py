@@ -26,7 +26,7 @@ def names_by_group(model: nn.Module, optimizer) -> dict[tuple[float, float], set
     }
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "lamb"])
 def test_the_four_groups(optimizer):
     model = TinyNetwork()
     groups = names_by_group(model, create_optimizer(model, settings(optimizer=optimizer)))
@@ -47,6 +47,42 @@ def test_every_trainable_parameter_of_a_dsrl_network_stands_in_one_group():
     assert any(name.startswith("ftm.") for name in groups[1.0, 0.01])
     decaying = {name for (_, decay), names in groups.items() if decay for name in names}
     assert all(parameter.ndim > 1 for n, parameter in model.named_parameters() if n in decaying)
+
+
+def test_a_part_learns_as_fast_as_its_longest_name_says():
+    model = create_model("deeplabv3plus", backbone="resnet18", num_classes=3, dsrl=True)
+    chosen = settings(lr_multipliers={"backbone": 0.5, "backbone.layer4": 2.0, "sisr_decoder": 3})
+    lrs = {}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in create_optimizer(model, chosen).param_groups:
+        lrs |= {names[id(parameter)]: group["lr"] for parameter in group["params"]}
+    for name, lr in lrs.items():
+        if "layer4" in name:
+            assert lr == pytest.approx(0.2), name
+        elif "backbone" in name:
+            assert lr == pytest.approx(0.05), name
+        elif name.startswith("sisr_decoder."):
+            assert lr == pytest.approx(0.3), name
+        else:  # head_lr_multiplier
+            assert lr == pytest.approx(1.0), name
+
+
+def test_a_part_that_is_not_there_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"lr_multipliers.*\n.*bakbone: did you mean backbone"):
+        create_optimizer(TinyNetwork(), settings(lr_multipliers={"bakbone": 0.1}))
+
+
+def test_adam_adds_decay_to_the_gradient_and_adamw_does_not():
+    # Where the loss has no gradient, Adam's first step is lr in the weight's direction; AdamW's is
+    # lr * decay * weight.
+    for name, expected in (("adam", 2.0 - 0.1), ("adamw", 2.0 - 0.1 * 0.01 * 2.0)):
+        model = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(model.weight, 2.0)
+        chosen = TrainingSettings(max_steps=1, lr=0.1, weight_decay=0.01, optimizer=name)
+        optimizer = create_optimizer(model, chosen)
+        model.weight.grad = torch.zeros_like(model.weight)
+        optimizer.step()
+        assert model.weight.item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_norm_layers_over_whole_maps_do_not_decay():
@@ -83,7 +119,7 @@ def one_step(model: nn.Module, optimizer, seed: int) -> None:
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lamb"])
 def test_a_restored_optimizer_makes_the_same_step_bit_for_bit(name, nesterov):
     torch.manual_seed(0)
     chosen = settings(optimizer=name, nesterov=nesterov)

@@ -16,7 +16,7 @@ from dualseg.config import load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError
 from dualseg.data.catalog import Splits
-from dualseg.training import setup, trainer
+from dualseg.training import preflight, trainer
 from dualseg.training.interruption import Interrupted
 from dualseg.training.trainer import is_finished, resume, train
 
@@ -120,7 +120,7 @@ def not_begun(tmp_path, monkeypatch):
 
 def test_a_run_that_begins_anew_is_checked_anew(not_begun, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(setup, "check_dataset", faulty)
+        patch.setattr(preflight, "check_dataset", faulty)
         with pytest.raises(InputError, match="label 9"):
             resume(not_begun)
     with monkeypatch.context() as patch:

@@ -3,6 +3,7 @@ import torch
 from tiny import TinyDataset, TinyNetwork, tiny_recipe
 from torch import Tensor
 
+from dualseg.core.processes import Processes
 from dualseg.data.loaders import RawBatch
 from dualseg.models.catalog import create_model
 from dualseg.training.objective import create_objective
@@ -39,7 +40,7 @@ def create_step(model, objective=None, rank: int = 0, **training) -> TrainingSte
         training=recipe.training,
         device=CPU,
         seed=recipe.seed,
-        rank=rank,
+        processes=Processes(rank),
     )
 
 
@@ -204,3 +205,62 @@ def test_one_step_changes_every_parameter_of_a_dsrl_network():
     after = weights(model)
     assert {name.split(".")[0] for name in after} == {"host", "sisr_decoder", "ftm"}
     assert [name for name in before if torch.equal(before[name], after[name])] == []
+
+
+def broken_at(step_number: int):
+    """The usual loss, not finite in one step."""
+    usual = create_objective(tiny_recipe(), TinyDataset.labels)
+
+    def objective(output, batch, step):
+        factor = float("inf") if step == step_number else 1.0
+        return {name: term * factor for name, term in usual(output, batch, step).items()}
+
+    return objective
+
+
+def test_a_step_that_is_not_finite_can_be_skipped_and_leaves_nothing_behind():
+    model = TinyNetwork().train()
+    step = create_step(model, broken_at(0), on_nan="skip")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    result = step(random_batch(4), 0)
+    assert "step 1: loss or gradient is not finite; it is skipped" in result.skipped
+    assert "image_0" in result.skipped
+    for name, value in model.state_dict().items():  # running statistics too
+        assert torch.equal(value, before[name]), name
+    assert step(random_batch(4), 1).skipped is None
+    assert not torch.equal(model.classifier.weight, before["classifier.weight"])
+
+
+def test_a_gradient_is_cut_value_by_value():
+    model = TinyNetwork()
+    step = create_step(
+        model, lambda *_: {"x": 100 * model.classifier.bias.sum()}, clip_grad_value=0.5
+    )
+    step(random_batch(2), 0)
+    assert torch.equal(model.classifier.bias.grad, torch.full((2,), 0.5))
+
+
+def test_fp16_scales_the_loss_and_a_gradient_that_overflows_halves_the_scale():
+    model = TinyNetwork(dropout=0.0).train()
+    step = create_step(model, precision="fp16")
+    assert step.scaler.get_scale() == 65536
+    before = weights(model)
+    step.scaler.load_state_dict({**step.scaler.state_dict(), "scale": 2.0**60})
+    step(random_batch(2), 0)
+    assert equal(weights(model), before)
+    assert step.scaler.get_scale() == 2.0**59
+    step.scaler.load_state_dict({**step.scaler.state_dict(), "scale": 1024.0})
+    result = step(random_batch(2), 1)
+    assert not equal(weights(model), before)
+    assert result.grad_norm < 10  # unscaled before it is measured
+
+
+def test_a_compiled_network_makes_the_same_step():
+    ours, theirs = twins(dropout=0.0)
+    step = create_step(ours)
+    step.network = torch.compile(ours, backend="aot_eager")
+    raw = random_batch(4)
+    step(raw, 0)
+    create_step(theirs)(raw, 0)
+    for name, value in weights(theirs).items():
+        assert torch.allclose(weights(ours)[name], value, atol=1e-6), name

@@ -16,7 +16,7 @@ from dualseg.core.facts import ModelFacts
 from dualseg.core.files import DiskFullError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import Splits
-from dualseg.training import setup, trainer
+from dualseg.training import preflight, setup, trainer
 from dualseg.training.progress import Silent
 from dualseg.training.run_folder import owned
 from dualseg.training.step import NonFiniteLossError
@@ -171,7 +171,7 @@ def test_faults_are_found_before_the_folder_is_made(tmp_path, monkeypatch):
         raise InputError("label 9 in image_3")
 
     with monkeypatch.context() as patch:
-        patch.setattr(setup, "check_dataset", faulty)
+        patch.setattr(preflight, "check_dataset", faulty)
         with pytest.raises(InputError, match="label 9"):
             train(tiny_recipe(), run)
     with pytest.raises(InputError, match="do not fill one batch of 12"):
@@ -298,7 +298,7 @@ def test_initial_weights_are_loaded_and_not_looked_for_on_resume(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoint_is_good(tmp_path, monkeypatch):
-    def explode_in_step_four(recipe, labels):
+    def explode_in_step_four(recipe, labels, **options):
         def objective(output, batch, step):
             factor = float("inf") if step == 3 else 1.0
             return {"cross_entropy": output.logits.square().mean() * factor}

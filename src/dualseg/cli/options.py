@@ -19,7 +19,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DIR_OR_NAME",
-        help="A folder of images and masks, a data set's name, or NAME:DIR.",
+        help="A folder of images and masks, shards (a folder, 'DIR/train-{000..127}.tar', a URL), "
+        "a data set's name, or NAME:DIR.",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
@@ -35,3 +36,9 @@ Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; all cores where not given.")
 ]
 Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16.")]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic", help="Only algorithms that give the same bits every time; slower."
+    ),
+]

@@ -1,6 +1,7 @@
 """`dualseg resume`"""
 
 from dualseg.cli.console import TrainingProgress
+from dualseg.cli.many import one_voice
 from dualseg.cli.options import Json, Run, Set
 from dualseg.cli.train import show_result
 
@@ -12,7 +13,11 @@ def resume(run: Run, set_: Set = None, json: Json = False) -> None:
     from dualseg.cli.run_report import finish_run
     from dualseg.training.trainer import resume as resume_network
 
-    with TrainingProgress() as progress:
-        result = resume_network(run, overrides=set_ or (), progress=progress)
-    report = finish_run(run)
-    show_result(run, result.step, result.best_miou, report, as_json=json)
+    with one_voice() as processes:
+        with TrainingProgress() as progress:
+            result = resume_network(
+                run, overrides=set_ or (), progress=progress, processes=processes
+            )
+        if processes.is_first:
+            report = finish_run(run)
+            show_result(run, result.step, result.best_miou, report, as_json=json)

@@ -5,7 +5,9 @@ applies `--set` overrides and checks the whole.
 """
 
 from dualseg.config.data import DataSettings
+from dualseg.config.distillation import DistillationSettings
 from dualseg.config.dsrl import DSRL_PRESETS, DsrlSettings
+from dualseg.config.loss import LossSettings
 from dualseg.config.model import ModelSettings
 from dualseg.config.recipe import (
     Recipe,
@@ -21,7 +23,9 @@ from dualseg.config.yaml_files import parse_yaml, read_yaml
 __all__ = [
     "DSRL_PRESETS",
     "DataSettings",
+    "DistillationSettings",
     "DsrlSettings",
+    "LossSettings",
     "ModelSettings",
     "Recipe",
     "RuntimeSettings",

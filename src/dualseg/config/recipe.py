@@ -9,7 +9,9 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dualseg.config.data import DataSettings
+from dualseg.config.distillation import DistillationSettings
 from dualseg.config.dsrl import DsrlSettings
+from dualseg.config.loss import LossSettings
 from dualseg.config.model import ModelSettings
 from dualseg.config.runtime import RuntimeSettings
 from dualseg.config.section import Section
@@ -24,6 +26,8 @@ class Recipe(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     model: ModelSettings = ModelSettings()
     dsrl: DsrlSettings = DsrlSettings()
+    loss: LossSettings = LossSettings()
+    distillation: DistillationSettings = DistillationSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
@@ -39,6 +43,11 @@ class Recipe(Section):
             )
         if self.dsrl.enabled and self.data.label_size != "full":
             raise ValueError("data.label_size: input is for networks without DSRL; use full")
+        if self.distillation.teacher is not None and self.data.base_scale != 1:
+            raise ValueError(
+                f"data.base_scale is {self.data.base_scale}; a teacher sees the crop before the "
+                "shrink, which is the image itself only with base_scale: 1"
+            )
         return self
 
     def to_yaml(self) -> str:
@@ -54,6 +63,9 @@ def load_recipe(
 ) -> Recipe:
     """Reads, completes and checks a recipe.
 
+    A recipe may name another one under `base`, by a packaged name or by a path from its own folder:
+    it begins with the other's keys and lays its own on top.
+
     Args:
         source: A YAML file, the name of a packaged recipe, or None for the defaults.
         overrides: `dotted.key=value` texts; the value is YAML. They win over the file.
@@ -65,7 +77,7 @@ def load_recipe(
             listed.
     """
     settings = _lay({"training": {"max_epochs": 50}}, dict(defaults or {}))
-    settings = _lay(settings, read_yaml(_find(source)) if source else {})
+    settings = _lay(settings, _read_with_bases(_find(source)) if source else {})
     for override in overrides:
         settings = _lay(settings, parse_override(override))
     return check_recipe(settings, origin=str(source) if source else "the recipe")
@@ -82,9 +94,21 @@ def check_recipe(settings: Mapping[str, Any], *, origin: str) -> Recipe:
 
 
 def list_recipes() -> list[str]:
-    """Names of the packaged recipes."""
+    """Names of the packaged recipes; what begins with `_` is only a base of others."""
     folder = resources.files("dualseg.recipes")
-    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
+    names = [item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")]
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def packaged_recipe(name: str) -> Path:
+    """The file of a packaged recipe.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if name not in list_recipes():
+        raise InputError(f"there is no recipe {name!r}; {nearest(name, list_recipes())}")
+    return _packaged(name)
 
 
 def parse_override(text: str) -> dict[str, Any]:
@@ -102,6 +126,25 @@ def parse_override(text: str) -> dict[str, Any]:
     return nested
 
 
+def _read_with_bases(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a recipe laid on those of its base, and so on."""
+    if path.resolve() in above:
+        raise InputError(f"{path} is its own base, by way of {above[-1].name}; break the circle")
+    content = read_yaml(path)
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise InputError(f"{path}: base is {base!r}; give a packaged recipe's name or a path")
+    packaged = _packaged(base)
+    below = packaged if packaged.is_file() else _find(path.parent / base)
+    return _lay(_read_with_bases(below, (*above, path.resolve())), content)
+
+
+def _packaged(name: str) -> Path:
+    return Path(str(resources.files("dualseg.recipes") / f"{name}.yaml"))
+
+
 def _find(source: str | Path) -> Path:
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or path.exists():
@@ -110,9 +153,7 @@ def _find(source: str | Path) -> Path:
                 f"there is no recipe file {path}; packaged recipes: {', '.join(list_recipes())}"
             )
         return path
-    if str(source) in list_recipes():
-        return Path(str(resources.files("dualseg.recipes") / f"{source}.yaml"))
-    raise InputError(f"there is no recipe {source!r}; {nearest(str(source), list_recipes())}")
+    return packaged_recipe(str(source))
 
 
 def _lay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from dualseg.config.section import Section
 
 
 class RuntimeSettings(Section):
-    """The machine: device, and the thread count that CPU bits depend on."""
+    """The machine: device, the thread count that CPU bits depend on, and whether only
+    deterministic algorithms may be used."""
 
     device: str = "auto"
     threads: int | None = Field(default=None, ge=1)
+    deterministic: bool = False
 
     @field_validator("device")
     @classmethod

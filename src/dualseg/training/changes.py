@@ -15,11 +15,17 @@ MAY_CHANGE = frozenset(
         "training.keep_checkpoints",
         "training.log_every",
         "training.num_workers",
+        "training.patience",
+        "training.min_delta",
+        "training.on_nan",
+        "training.max_skipped_steps",
         "data.root",
         "data.cache",
         "data.cache_dir",
         "runtime.device",
         "runtime.threads",
+        "runtime.deterministic",
+        "distillation.teacher",
     }
 )
 

@@ -1,5 +1,6 @@
 """What the bits of a result depend on beside recipe and data: device, threads, versions."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,22 +10,76 @@ import torch
 import dualseg
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
+from dualseg.core.processes import ALONE, Processes
+
+UNSAID = {"processes": 1}  # what a checkpoint of an older version means by leaving it out
+CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
+CUBLAS_REPEATABLE = ":4096:8"  # cuBLAS repeats its bits only with a fixed workspace
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one.
+def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """`auto` takes a GPU where there is one; each of many processes takes its own.
 
     Raises:
-        InputError: The device is not there.
+        InputError: The device is not there, or many processes were given one GPU.
     """
+    if processes.are_many and name.startswith("cuda:"):
+        raise InputError(
+            f"runtime.device {name} is one GPU, and {processes.world} processes train; use "
+            "runtime.device=cuda, which gives each its own"
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes.are_many and name == "cuda":
+        name = f"cuda:{processes.local_rank}"
     device = torch.device(name)
     missing_cuda = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     missing_mps = device.type == "mps" and not torch.backends.mps.is_available()
     if missing_cuda or missing_mps:
         raise InputError(f"runtime.device {name} is not there; use cpu or auto")
+    if processes.are_many and device.type == "cuda":
+        torch.cuda.set_device(device)
     return device
+
+
+def require_precision(precision: str, device: torch.device) -> None:
+    """Refuses fp16 where nothing computes faster in it.
+
+    Raises:
+        InputError: It is asked for on another device than a GPU of NVIDIA's or AMD's.
+    """
+    if precision == "fp16" and device.type != "cuda":
+        raise InputError(
+            f"training.precision fp16 is for CUDA: on {device.type} it is slower than fp32 and "
+            "needs its loss scaled all the same; use bf16 or fp32"
+        )
+
+
+@contextmanager
+def repeatable(wanted: bool) -> Iterator[None]:
+    """Inside the block only algorithms run that give the same bits every time, if `wanted`.
+
+    An operation that has none raises, and names itself.
+    """
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory  # finds faults; costs time
+    workspace = os.environ.get(CUBLAS_VARIABLE)
+    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_REPEATABLE)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    memory.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        memory.fill_uninitialized_memory = filled
+        if workspace is None:
+            del os.environ[CUBLAS_VARIABLE]
 
 
 @contextmanager
@@ -39,12 +94,15 @@ def using_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def describe_environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
+def describe_environment(
+    recipe: Recipe, device: torch.device, processes: Processes = ALONE
+) -> dict[str, Any]:
     """What a checkpoint notes, to say on resume what differs."""
     return {
         "threads": torch.get_num_threads(),
         "device": device.type,
         "precision": recipe.training.precision,
+        "processes": processes.world,
         "torch": torch.__version__,
         "dualseg": dualseg.__version__,
     }
@@ -72,9 +130,9 @@ def report_differences(
 ) -> None:
     """Says in one line what changed since the checkpoint, threads aside."""
     changed = [
-        f"{key} {before.get(key)} -> {value}"
+        f"{key} {before.get(key, UNSAID.get(key))} -> {value}"
         for key, value in now.items()
-        if key != "threads" and before.get(key) != value
+        if key != "threads" and before.get(key, UNSAID.get(key)) != value
     ]
     if changed:
         report(f"warning: {', '.join(changed)}; the result may not be bit-identical")

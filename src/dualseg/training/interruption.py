@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: finish the step, save, leave. A second signal ends the process at once."""
+"""Ctrl-C and SIGTERM: finish the step, save, leave. A second signal ends the process at once.
+
+SIGUSR1: save after the step and go on.
+"""
 
 import os
 import signal
@@ -31,6 +34,7 @@ class StopRequest:
     """Remembers the first signal; the training loop asks for it between steps."""
 
     signum: int | None = None
+    save_asked: bool = False
 
     def __bool__(self) -> bool:
         return self.signum is not None
@@ -42,10 +46,14 @@ class StopRequest:
             os.kill(os.getpid(), signum)
         self.signum = signum
 
+    def receive_save(self, signum: int, frame: FrameType | None) -> None:
+        """The handler of SIGUSR1."""
+        self.save_asked = True
+
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Collects SIGINT and SIGTERM while the block runs; the old handlers come back after it.
+    """Collects SIGINT, SIGTERM and SIGUSR1 inside the block; the old handlers come back after it.
 
     Outside the main thread nothing can be collected, and signals work as ever.
     """
@@ -53,10 +61,12 @@ def stop_on_signals() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    signums = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(signum, request.receive) for signum in signums]
+    receivers = {signal.SIGINT: request.receive, signal.SIGTERM: request.receive}
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        receivers[signal.SIGUSR1] = request.receive_save
+    before = {signum: signal.signal(signum, receive) for signum, receive in receivers.items()}
     try:
         yield request
     finally:
-        for signum, handler in zip(signums, before, strict=True):
+        for signum, handler in before.items():
             signal.signal(signum, handler)

@@ -4,32 +4,32 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
 from dualseg.checkpoints.store import CheckpointStore
 from dualseg.checkpoints.training_state import Position, TrainingState
 from dualseg.core.facts import ModelFacts
-from dualseg.data.loaders import RawBatch
+from dualseg.core.files import DiskFullError
+from dualseg.core.processes import ALONE, Processes
+from dualseg.data.loaders import BatchSource, RawBatch
+from dualseg.training.early_stopping import EarlyStopping
 from dualseg.training.ema import WeightAverage
 from dualseg.training.event_writer import EventWriter
 from dualseg.training.history import History
 from dualseg.training.interruption import Interrupted, StopRequest
 from dualseg.training.plan import Plan
+from dualseg.training.profiling import StepProfiler
 from dualseg.training.progress import Progress
-from dualseg.training.step import StepResult, TrainingStep
+from dualseg.training.step import NonFiniteLossError, StepResult, TrainingStep
 
 Evaluate = Callable[[nn.Module, Callable[[int, int], None]], dict[str, Any]]
 
-
-class Loader(Protocol):
-    """The batches of a run, addressed by their number."""
-
-    def batches(self, start_batch: int) -> Iterator[RawBatch]: ...
+MOST_FAILED_SAVES = 3  # in a row
 
 
-class _StopEvaluation(Exception):  # noqa: N818
+class StopEvaluation(Exception):  # noqa: N818
     """A signal came while validating; the validation is done again on resume."""
 
 
@@ -55,6 +55,11 @@ class TrainingLoop:
         history: Measurements.
         events: The same as TensorBoard events.
         progress: Who watches.
+        processes: Who trains this network together; the first one writes the files.
+        stopping: Ends the run early.
+        max_skipped: Steps that may be skipped because something was not finite.
+        skipped: Steps that were.
+        profiler: Told of each step that is done.
         unsaved: The position differs from the newest checkpoint's.
     """
 
@@ -63,7 +68,7 @@ class TrainingLoop:
     model: nn.Module
     average: WeightAverage | None
     take_step: TrainingStep
-    loader: Loader
+    loader: BatchSource
     evaluate: Evaluate
     facts: ModelFacts
     describe: Callable[[Position], TrainingState]
@@ -71,9 +76,15 @@ class TrainingLoop:
     history: History
     events: EventWriter
     progress: Progress
+    processes: Processes = ALONE
+    stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    max_skipped: int = 0
+    skipped: int = 0
+    profiler: StepProfiler | None = None
     unsaved: bool = True
     _stop: StopRequest = field(default_factory=StopRequest)
     _saved_step: int = 0
+    _failed_saves: list[DiskFullError] = field(default_factory=list)
     _pace: "_Pace" = field(default_factory=lambda: _Pace())
 
     def run(self, stop: StopRequest) -> None:
@@ -100,20 +111,27 @@ class TrainingLoop:
             if close is not None:
                 close()
             self.events.close()
+            if self.profiler is not None:
+                self.profiler.close()
 
     def _train(self, batches: Iterator[RawBatch], stop: StopRequest) -> None:
         while True:
             improved = self._evaluate_if_due()
             step = self.position.step
-            due = improved or self.plan.saves_after(step) or bool(stop)
-            if self.unsaved and due:
-                self._save()
-            if step >= self.plan.max_steps and not self._evaluation_is_due():
+            signum, save_asked = self.processes.largest(stop.signum or 0, stop.save_asked)
+            is_last = not self._evaluation_is_due() and (
+                step >= self.plan.max_steps or self.stopping.is_over
+            )
+            due = improved or self.plan.saves_after(step) or bool(signum) or bool(save_asked)
+            if self.unsaved and (due or is_last):
+                self._save(is_last_chance=is_last or bool(signum))
+            stop.save_asked = stop.save_asked and not save_asked
+            if is_last:
                 return
-            if stop.signum is not None:
-                raise Interrupted(stop.signum, step)
+            if signum:
+                raise Interrupted(signum, step)
             batch = self._next(batches)
-            if batch is not None:
+            if self.processes.largest(int(batch is None)) == [0] and batch is not None:
                 self._step(batch)
 
     def _next(self, batches: Iterator[RawBatch]) -> RawBatch | None:
@@ -127,22 +145,36 @@ class TrainingLoop:
 
     def _step(self, batch: RawBatch) -> None:
         result = self.take_step(batch, self.position.step)
-        if self.average is not None:
+        if result.skipped is not None:
+            self._count_skipped(result.skipped)
+        elif self.average is not None:
             self.average.update(self.model, self.position.step)
         self.position.step += 1
         self.unsaved = True
-        self._pace.count(len(batch.names))
+        self._pace.count(len(batch.names) * self.processes.world)
         self._log(result)
         self.progress.stepped(self.position.step, self.plan.max_steps, result.losses, result.lr)
+        if self.profiler is not None:
+            self.profiler(self.position.step)
+
+    def _count_skipped(self, reason: str) -> None:
+        self.skipped += 1
+        if self.skipped > self.max_skipped:
+            raise NonFiniteLossError(
+                f"{self.skipped} steps of this run were not finite, and "
+                f"training.max_skipped_steps is {self.max_skipped}. The last: {reason}"
+            )
+        self.progress.message(f"warning: {reason}")
 
     def _log(self, result: StepResult) -> None:
         """Adds to the running means and writes them out when a line is due."""
         position, step = self.position, self.position.step
-        position.summed_steps += 1
         sums = position.summed_losses
-        for name, value in result.losses.items():
-            sums[name] = sums.get(name, 0.0) + value
-        if not self.plan.logs_after(step):
+        if result.skipped is None:
+            position.summed_steps += 1
+            for name, value in result.losses.items():
+                sums[name] = sums.get(name, 0.0) + value
+        if not self.plan.logs_after(step) or position.summed_steps == 0:
             return
         means = {name: value / position.summed_steps for name, value in sums.items()}
         rate = {"images_per_second": self._pace.images_per_second()}
@@ -161,12 +193,19 @@ class TrainingLoop:
         try:
             with self._pace.paused():
                 evaluation = self.evaluate(network, self._watch_evaluation)
-        except _StopEvaluation:
+        except StopEvaluation:
             return False
         position = self.position
         improved = _is_better(evaluation.get("miou"), position.best_miou)
         if improved:
             position.best_step, position.best_miou = position.step, evaluation["miou"]
+        self.stopping.heard(evaluation.get("miou"))
+        if self.stopping.is_over and position.step < self.plan.max_steps:
+            position.max_steps = position.step
+            self.progress.message(
+                f"stopping after step {position.step}: the score has not risen for "
+                f"{self.stopping.waited} validations (training.patience)"
+            )
         position.evaluated_step, position.evaluation = position.step, evaluation
         self.unsaved = True
         scores = {name: value for name, value in evaluation.items() if isinstance(value, float)}
@@ -177,15 +216,35 @@ class TrainingLoop:
     def _watch_evaluation(self, done: int, total: int) -> None:
         self.progress.evaluating(done, total)
         if self._stop:
-            raise _StopEvaluation
+            raise StopEvaluation
 
     def _record(self, split: str, numbers: Mapping[str, Any]) -> None:
+        if not self.processes.is_first:
+            return
         step = self.position.step
         entry = {"step": step, "epoch": self.plan.epoch(step), "split": split, **numbers}
         self.history.append(entry)
         self.events.add(entry)
 
-    def _save(self) -> None:
+    def _save(self, *, is_last_chance: bool) -> None:
+        """Writes a checkpoint; where the disk is full the run goes on, and the next save is tried.
+
+        Raises:
+            DiskFullError: In the first process, when no save will follow or several have failed.
+        """
+        if self.processes.is_first:
+            try:
+                self._write()
+            except DiskFullError as error:
+                self._failed_saves.append(error)
+                if is_last_chance or len(self._failed_saves) >= MOST_FAILED_SAVES:
+                    raise self._failed_saves[0] from error
+                self.progress.message(f"warning: {error}. The run goes on; the next save is tried")
+                return
+            self._failed_saves.clear()
+        self.unsaved, self._saved_step = False, self.position.step
+
+    def _write(self) -> None:
         self.history.flush()
         weights: Mapping[str, Tensor] = (self.average or self.model).state_dict()
         facts = self.facts
@@ -194,7 +253,6 @@ class TrainingLoop:
             facts = replace(facts, score=evaluation["miou"], protocol=evaluation["protocol"])
         with self._pace.paused():
             self.store.save(weights, facts, self.describe(self.position))
-        self.unsaved, self._saved_step = False, self.position.step
 
 
 def _is_better(miou: float | None, best: float | None) -> bool:

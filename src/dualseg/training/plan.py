@@ -42,7 +42,9 @@ class Plan:
         return round(step / self.steps_per_epoch, 4)
 
 
-def create_plan(training: TrainingSettings, *, num_images: int, steps_per_epoch: int) -> Plan:
+def create_plan(
+    training: TrainingSettings, *, num_images: int, steps_per_epoch: int, num_processes: int = 1
+) -> Plan:
     """The timetable a recipe asks for.
 
     Not given, `eval_every` is one epoch, or longer so that a run has about twenty evaluations;
@@ -51,10 +53,17 @@ def create_plan(training: TrainingSettings, *, num_images: int, steps_per_epoch:
     Raises:
         InputError: The training split does not fill one batch, or the batch does not split evenly.
     """
-    if training.batch_size % training.accumulate_steps:
+    if training.batch_size % num_processes:
+        raise InputError(
+            f"training.batch_size {training.batch_size}, which is over all processes, does not "
+            f"split into {num_processes} equal parts; use a multiple of {num_processes}"
+        )
+    if training.batch_size // num_processes % training.accumulate_steps:
         raise InputError(
             f"training.batch_size {training.batch_size} does not split into "
-            f"training.accumulate_steps {training.accumulate_steps} equal parts; use a multiple"
+            f"training.accumulate_steps {training.accumulate_steps} equal parts"
+            + (f" in each of {num_processes} processes" if num_processes > 1 else "")
+            + "; use a multiple"
         )
     if steps_per_epoch < 1:
         raise InputError(

@@ -1,6 +1,7 @@
 """`train` and `resume`: from a recipe, or a run folder, to a trained network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from dualseg.checkpoints.training_state import Position, TrainingState
 from dualseg.config import Recipe, check_recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_text
+from dualseg.core.processes import Processes, joined_processes
 from dualseg.data.catalog import Splits, open_splits
 from dualseg.training.changes import LENGTH, changed_keys, require_same_course
 from dualseg.training.data_record import require_same_data, write_data_record
 from dualseg.training.environment import (
     choose_device,
     describe_environment,
+    repeatable,
     report_differences,
     threads_to_resume,
     using_threads,
@@ -23,17 +26,13 @@ from dualseg.training.environment import (
 from dualseg.training.history import History
 from dualseg.training.interruption import stop_on_signals
 from dualseg.training.loop import TrainingLoop
+from dualseg.training.network import start_network
+from dualseg.training.preflight import check_data, fill_in, resolve_paths
+from dualseg.training.profiling import PROFILE_FOLDER, StepProfiler
 from dualseg.training.progress import Progress, Silent
 from dualseg.training.run_folder import CONFIG_FILE, owned, require_no_run, require_run
-from dualseg.training.setup import (
-    assemble,
-    check_data,
-    checkpoint_bytes,
-    fill_in,
-    resolve_paths,
-    restore,
-    start_network,
-)
+from dualseg.training.schedules import FOLLOW_THE_LENGTH
+from dualseg.training.setup import assemble, checkpoint_bytes, restore
 
 
 @dataclass(frozen=True)
@@ -54,67 +53,149 @@ class TrainingResult:
 
 
 def train(
-    recipe: Recipe, run_folder: str | Path, *, progress: Progress | None = None
+    recipe: Recipe,
+    run_folder: str | Path,
+    *,
+    progress: Progress | None = None,
+    processes: Processes | None = None,
+    profile: bool = False,
 ) -> TrainingResult:
     """Trains a network and leaves a run folder.
 
     Everything is checked before the folder is made: data, classes, network, batch, disk space.
+    Under `torchrun` all its processes train one network, and the first one writes. After a restart
+    by it, `train` goes on with the run it had begun.
 
     Args:
         recipe: What to train.
         run_folder: A new or empty folder.
-        progress: Who watches; nobody if not given.
+        progress: Who watches; nobody if not given. Only the first process's is told anything.
+        processes: Who trains together, where they have joined already.
+        profile: Write where a few steps' time goes to the run folder.
 
     Raises:
         InputError: A fault of recipe, data or machine; DiskFullError, NonFiniteLossError while
             training.
         Interrupted: SIGINT or SIGTERM came; the state is saved and `resume` goes on.
+        OtherProcessFailedError: One of many processes ended, so this one does too.
     """
-    run_folder, progress = Path(run_folder), progress or Silent()
-    require_no_run(run_folder)
-    with using_threads(recipe.runtime.threads):
-        splits = open_splits(recipe.data)
-        for note in splits.notes:
-            progress.message(note)
-        recipe, loop = _prepare(recipe, run_folder, splits, progress)
-        with owned(run_folder):
+    run_folder = Path(run_folder)
+    with _together(processes, progress) as (us, progress):
+        if us.attempt > 0 and us.from_first((run_folder / CONFIG_FILE).is_file()):
+            progress.message(f"attempt {us.attempt + 1}: going on with {run_folder}")
+            return _own_and_resume(run_folder, (), progress, us)
+        if us.is_first:
             require_no_run(run_folder)
-            return _begin(recipe, loop, run_folder, splits)
+        with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
+            splits = _open_splits(recipe, us)
+            for note in splits.notes:
+                progress.message(note)
+            recipe, loop = prepare(recipe, run_folder, splits, progress, us)
+            with _owned_by_first(run_folder, us):
+                if us.is_first:
+                    require_no_run(run_folder)
+                if profile and us.is_first:
+                    folder = run_folder / PROFILE_FOLDER
+                    loop.profiler = StepProfiler(folder, report=progress.message)
+                return _begin(recipe, loop, run_folder, splits)
 
 
 def resume(
-    run_folder: str | Path, *, overrides: Iterable[str] = (), progress: Progress | None = None
+    run_folder: str | Path,
+    *,
+    overrides: Iterable[str] = (),
+    progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> TrainingResult:
     """Goes on where a run stopped; on CPU the end is bit-identical to never having stopped.
+
+    With another number of processes than before the samples of each step are the same, and the
+    sums are rounded otherwise.
 
     Args:
         run_folder: A folder made by `train`.
         overrides: `key=value` for keys that leave the steps already made as they are, such as
             `training.max_steps` or `training.num_workers`.
         progress: Who watches; nobody if not given.
+        processes: As for `train`.
 
     Raises:
         InputError: No run, every checkpoint damaged, an override that would make it another run,
             other data.
-        Interrupted: As `train`.
+        Interrupted, OtherProcessFailedError: As `train`.
     """
-    run_folder, progress = Path(run_folder), progress or Silent()
-    require_run(run_folder)
+    run_folder = Path(run_folder)
+    with _together(processes, progress) as (us, progress):
+        require_run(run_folder)
+        return _own_and_resume(run_folder, tuple(overrides), progress, us)
+
+
+def _own_and_resume(
+    run_folder: Path, overrides: Iterable[str], progress: Progress, us: Processes
+) -> TrainingResult:
+    with _owned_by_first(run_folder, us):
+        return _resume(run_folder, overrides, progress, us)
+
+
+def _resume(
+    run_folder: Path, overrides: Iterable[str], progress: Progress, us: Processes
+) -> TrainingResult:
+    before = resolve_paths(load_recipe(run_folder / CONFIG_FILE))
+    recipe = resolve_paths(load_recipe(run_folder / CONFIG_FILE, overrides=overrides))
+    require_same_course(_plain(before), _plain(recipe))
+    store = CheckpointStore(
+        run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
+    )
+    checkpoint = _newest(store, us)
+    if checkpoint is None:
+        return _start_over(recipe, run_folder, progress, us)
+    state = _in_todays_terms(checkpoint.training_state(), checkpoint.folder)
+    require_same_course(state.recipe, _plain(recipe))
+    threads = threads_to_resume(recipe, state.environment, progress.message)
+    with using_threads(threads), repeatable(recipe.runtime.deterministic):
+        return _go_on(recipe, run_folder, checkpoint, state, store, progress, us)
+
+
+@contextmanager
+def _together(
+    processes: Processes | None, progress: Progress | None
+) -> Iterator[tuple[Processes, Progress]]:
+    """The processes of this run, and who hears of it: only the first one's watcher."""
+    if processes is None:
+        with joined_processes() as joined:
+            yield joined, (progress or Silent()) if joined.is_first else Silent()
+        return
+    yield processes, (progress or Silent()) if processes.is_first else Silent()
+
+
+@contextmanager
+def _owned_by_first(run_folder: Path, us: Processes) -> Iterator[None]:
+    if not us.is_first:
+        yield
+        return
     with owned(run_folder):
-        before = resolve_paths(load_recipe(run_folder / CONFIG_FILE))
-        recipe = resolve_paths(load_recipe(run_folder / CONFIG_FILE, overrides=overrides))
-        require_same_course(_plain(before), _plain(recipe))
-        store = CheckpointStore(
-            run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
-        )
+        yield
+
+
+def _newest(store: CheckpointStore, us: Processes) -> Checkpoint | None:
+    """The checkpoint the first process has found whole, for all of them."""
+    found = None
+    if us.is_first:
         store.remove_stale()
-        checkpoint = store.latest()
-        if checkpoint is None:
-            return _start_over(recipe, run_folder, progress)
-        state = _in_todays_terms(checkpoint.training_state(), checkpoint.folder)
-        require_same_course(state.recipe, _plain(recipe))
-        with using_threads(threads_to_resume(recipe, state.environment, progress.message)):
-            return _go_on(recipe, run_folder, checkpoint, state, store, progress)
+        found = store.latest()
+    found = us.from_first(found)
+    if found is not None and not found.folder.is_dir():
+        raise InputError(
+            f"process {us.rank} does not see {found.folder}; the run folder must lie where the "
+            "processes of all machines can read it"
+        )
+    return found
+
+
+def _open_splits(recipe: Recipe, us: Processes) -> Splits:
+    """The first process may have to unpack or generate; the others find it done."""
+    with us.first_goes_first("open the data"):
+        return open_splits(recipe.data)
 
 
 def is_finished(run_folder: Path) -> bool:
@@ -123,7 +204,9 @@ def is_finished(run_folder: Path) -> bool:
     return checkpoint is not None and checkpoint.training_state().position.is_finished
 
 
-def _start_over(recipe: Recipe, run_folder: Path, progress: Progress) -> TrainingResult:
+def _start_over(
+    recipe: Recipe, run_folder: Path, progress: Progress, us: Processes
+) -> TrainingResult:
     """For a run stopped before its first checkpoint, which is written before the first step."""
     if History(run_folder).entries():
         raise InputError(
@@ -131,10 +214,10 @@ def _start_over(recipe: Recipe, run_folder: Path, progress: Progress) -> Trainin
             "checkpoints from a backup, or train anew into another folder"
         )
     progress.message("the run stopped before its first step; it begins now")
-    with using_threads(recipe.runtime.threads):
-        splits = open_splits(recipe.data)
+    with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
+        splits = _open_splits(recipe, us)
         require_same_data(run_folder, splits)
-        recipe, loop = _prepare(recipe, run_folder, splits, progress)
+        recipe, loop = prepare(recipe, run_folder, splits, progress, us)
         return _begin(recipe, loop, run_folder, splits)
 
 
@@ -145,23 +228,33 @@ def _go_on(
     state: TrainingState,
     store: CheckpointStore,
     progress: Progress,
+    us: Processes,
 ) -> TrainingResult:
-    device = choose_device(recipe.runtime.device)
-    report_differences(state.environment, describe_environment(recipe, device), progress.message)
-    splits = open_splits(recipe.data)
+    device = choose_device(recipe.runtime.device, us)
+    now = describe_environment(recipe, device, us)
+    report_differences(state.environment, now, progress.message)
+    splits = _open_splits(recipe, us)
     require_same_data(run_folder, splits)
     network = start_network(recipe, splits, restoring=True)
     loop = assemble(
-        recipe, run_folder, splits, network, position=state.position, store=store, progress=progress
+        recipe,
+        run_folder,
+        splits,
+        network,
+        position=state.position,
+        store=store,
+        progress=progress,
+        processes=us,
     )
     restore(loop, checkpoint, state)
     step, max_steps = state.position.step, loop.plan.max_steps
     if step > max_steps:
         raise InputError(f"the run has made {step} steps already; {max_steps} is no longer run")
     _say_what_a_new_length_means(recipe, state, progress)
-    write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
-    store.point(step, state.position.best_step)
-    loop.history.rewind(step, state.position.evaluated_step)
+    if us.is_first:
+        write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
+        store.point(step, state.position.best_step)
+        loop.history.rewind(step, state.position.evaluated_step)
     if loop.position.is_finished:
         progress.message(f"{run_folder}: the run is finished, {step} steps are done")
         return _result(loop, run_folder)
@@ -169,27 +262,43 @@ def _go_on(
     return _run(loop, run_folder)
 
 
-def _prepare(
-    recipe: Recipe, run_folder: Path, splits: Splits, progress: Progress
+def prepare(
+    recipe: Recipe, run_folder: Path, splits: Splits, progress: Progress, us: Processes
 ) -> tuple[Recipe, TrainingLoop]:
-    """Everything that can be found wrong is, before anything is written."""
-    progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
-    check_data(splits, progress.message)
-    recipe = fill_in(recipe, splits, progress.message)
+    """A loop that is ready to run; everything that can be found wrong is, and nothing is written.
+
+    Raises:
+        InputError: What was found wrong.
+    """
+    with us.first_goes_first("check the data"):
+        if us.is_first:
+            progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
+            check_data(splits, progress.message)
+    recipe = fill_in(recipe, splits, progress.message, processes=us)
     store = CheckpointStore(
         run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
     )
-    network = start_network(recipe, splits, report=progress.message)
+    with us.first_goes_first("start the network"):
+        network = start_network(recipe, splits, report=progress.message)
     loop = assemble(
-        recipe, run_folder, splits, network, position=Position(), store=store, progress=progress
+        recipe,
+        run_folder,
+        splits,
+        network,
+        position=Position(),
+        store=store,
+        progress=progress,
+        processes=us,
     )
-    store.require_space(checkpoint_bytes(loop))
+    if us.is_first:
+        store.require_space(checkpoint_bytes(loop))
     return recipe, loop
 
 
 def _begin(recipe: Recipe, loop: TrainingLoop, run_folder: Path, splits: Splits) -> TrainingResult:
-    write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
-    write_data_record(run_folder, recipe.data, splits)
+    if loop.processes.is_first:
+        write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
+        write_data_record(run_folder, recipe.data, splits)
     return _run(loop, run_folder)
 
 
@@ -206,7 +315,8 @@ def _result(loop: TrainingLoop, run_folder: Path) -> TrainingResult:
 
 def _say_what_a_new_length_means(recipe: Recipe, state: TrainingState, progress: Progress) -> None:
     changed = changed_keys(state.recipe, _plain(recipe))
-    if recipe.training.schedule == "poly" and any(key in changed for key in LENGTH):
+    follows = recipe.training.schedule in FOLLOW_THE_LENGTH
+    if follows and any(key in changed for key in LENGTH):
         progress.message(
             "warning: the learning rate follows the new length from here on, so the result is not "
             "that of a run of this length from its start"

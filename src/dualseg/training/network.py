@@ -1,0 +1,85 @@
+"""A run's network: at its start, and in the form that a step calls."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from dualseg.checkpoints.initial_weights import load_initial_weights
+from dualseg.config import Recipe
+from dualseg.core.processes import Processes
+from dualseg.data.catalog import Splits
+from dualseg.data.dataset import images_of
+from dualseg.models.catalog import create_model
+from dualseg.models.dsrl.model import DsrlModel
+from dualseg.models.segmentation import SegmentationModel
+from dualseg.training.activation_checkpoints import checkpoint_activations
+from dualseg.training.gradients import share_gradients
+from dualseg.training.synced_batch_norm import synchronize_batch_norm
+
+PARTS_THAT_MAY_BE_NEW = ("sisr_decoder.", "ftm.", "auxiliary_heads.", "host.auxiliary_heads.")
+
+Network = SegmentationModel | DsrlModel
+
+
+def start_network(
+    recipe: Recipe,
+    splits: Splits,
+    *,
+    restoring: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> Network:
+    """The recipe's network at its start; the same bits for the same seed.
+
+    Args:
+        recipe: What to build.
+        splits: Name the classes.
+        restoring: A checkpoint will fill it, so no pretrained and no initial weights are looked
+            for.
+        report: Is told about initial weights.
+    """
+    torch.manual_seed(recipe.seed)
+    settings, initial = recipe.model, recipe.training.init_weights
+    model = create_model(
+        settings.name,
+        num_classes=splits.train.labels.num_classes,
+        in_channels=images_of(splits.train).num_channels,
+        backbone=settings.backbone,
+        output_stride=settings.output_stride,
+        stem=settings.stem,
+        first_block=settings.first_block,
+        multi_grid=settings.multi_grid,
+        backbone_options=settings.backbone_options,
+        atrous_rates=settings.atrous_rates,
+        head_variant=settings.head_variant,
+        head_options=settings.head_options,
+        oc=settings.oc,
+        neck=settings.neck,
+        align_corners=settings.align_corners,
+        pretrained=False if restoring else settings.pretrained,
+        auxiliary=settings.auxiliary,
+        auxiliary_channels=settings.auxiliary_channels,
+        auxiliary_activation=settings.auxiliary_activation,
+        dsrl=recipe.dsrl.architecture if recipe.dsrl.enabled else False,
+    )
+    if initial and not restoring:
+        new = load_initial_weights(model, initial, may_be_new=PARTS_THAT_MAY_BE_NEW)
+        if report:
+            report(f"weights from {initial}; {len(new)} tensors of new parts start at random")
+    return model
+
+
+def network_to_train(
+    model: Network, recipe: Recipe, device: torch.device, processes: Processes
+) -> nn.Module:
+    """The network as a step calls it: same weights, but recomputed, shared or compiled."""
+    training = recipe.training
+    if processes.are_many and training.sync_batchnorm:
+        synchronize_batch_norm(model)
+    if training.checkpoint_activations:
+        host = model.host if isinstance(model, DsrlModel) else model
+        checkpoint_activations(host.backbone)
+    network: nn.Module = model
+    if training.compile:
+        network = torch.compile(network)  # type: ignore[assignment]
+    return share_gradients(network, device) if processes.are_many else network

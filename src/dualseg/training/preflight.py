@@ -1,0 +1,147 @@
+"""Before a run begins: the data is checked, and the recipe is completed from network and data."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dualseg.config import Recipe
+from dualseg.core.errors import InputError
+from dualseg.core.processes import ALONE, Processes
+from dualseg.data.catalog import Splits
+from dualseg.data.checker import check_dataset
+from dualseg.data.class_weights import class_weights
+from dualseg.data.dataset import images_of
+from dualseg.data.image_settings import fill_in_mean_std
+from dualseg.data.leaks import describe_leak
+from dualseg.data.shards.source import in_every_folder
+from dualseg.data.statistics import dataset_statistics
+from dualseg.models.entries import fill_in_defaults
+from dualseg.training.distillation import with_fingerprint
+from dualseg.training.plan import create_plan
+from dualseg.training.smallest_map import require_two_values
+from dualseg.training.warm_up import shorten_warm_ups
+
+LARGEST_DEFAULT_CROP = 768
+
+
+def check_data(splits: Splits, report: Callable[[str], None]) -> None:
+    """Both splits must be without fault and speak of the same classes; `report` hears warnings.
+
+    Raises:
+        InputError: They are not; the checker lists every fault of a split. Or a split has no
+            labelled pixel.
+    """
+    train, val = splits.train.labels.class_names, splits.val.labels.class_names
+    if train != val:
+        raise InputError(
+            f"the splits have different classes: train has {', '.join(train)}; "
+            f"val has {', '.join(val)}"
+        )
+    for dataset in (splits.train, splits.val):
+        summary = check_dataset(dataset)
+        if not any(summary.pixels_per_class):
+            raise InputError(
+                f"no pixel of the split {dataset.split!r} has a class: all labels of its "
+                f"{summary.num_images} images are ignored; check what its label values mean"
+            )
+        for warning in summary.warnings:
+            report(f"warning: {dataset.split}: {warning}")
+    leak = describe_leak(splits.train, splits.val)
+    if leak:
+        report(f"warning: {leak}")
+
+
+def fill_in(
+    recipe: Recipe,
+    splits: Splits,
+    report: Callable[[str], None],
+    *,
+    processes: Processes = ALONE,
+) -> Recipe:
+    """The recipe with what only the network's paper or the data knows: backbone and output stride,
+    a crop size, warm-ups that fit the run's length.
+
+    Paths become absolute. `report` hears of warm-ups that were shortened.
+
+    Raises:
+        InputError: The data does not fill a batch, or a part of it is too small to train on.
+    """
+    recipe = _fill_in_network(recipe)
+    size = recipe.data.crop_size or _default_crop(recipe, splits)
+    data = fill_in_mean_std(recipe.data, images_of(splits.train), report)
+    data = data.model_copy(update={"crop_size": size})
+    recipe = resolve_paths(recipe.model_copy(update={"data": data}))
+    recipe = with_fingerprint(_with_class_weights(recipe, splits))
+    num_images = len(splits.train)
+    steps_per_epoch = num_images // recipe.training.batch_size
+    plan = create_plan(
+        recipe.training,
+        num_images=num_images,
+        steps_per_epoch=steps_per_epoch,
+        num_processes=processes.world,
+    )
+    apart = 1 if recipe.training.sync_batchnorm else processes.world
+    require_two_values(recipe, size, num_processes=apart)
+    return shorten_warm_ups(recipe, plan.max_steps, report)
+
+
+def _fill_in_network(recipe: Recipe) -> Recipe:
+    settings = recipe.model
+    backbone, output_stride = fill_in_defaults(
+        settings.name, settings.backbone, settings.output_stride, neck=settings.neck
+    )
+    update = {"backbone": backbone, "output_stride": output_stride}
+    return recipe.model_copy(update={"model": settings.model_copy(update=update)})
+
+
+def _with_class_weights(recipe: Recipe, splits: Splits) -> Recipe:
+    """The recipe with numbers in the place of a rule, counted on the raw training labels."""
+    rule = recipe.loss.class_weights
+    if not isinstance(rule, str):
+        return recipe
+    counts = dataset_statistics(splits.train).pixels_per_class
+    update = {"class_weights": class_weights(counts, rule)}
+    return recipe.model_copy(update={"loss": recipe.loss.model_copy(update=update)})
+
+
+def resolve_paths(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths, for a run that may be resumed from another folder.
+
+    What does not exist stays as it is, for the message that says so. Links in the path of weights
+    are kept, since a run's `best` is one.
+    """
+    root, initial = recipe.data.root, recipe.training.init_weights
+    pretrained, teacher = recipe.model.pretrained, recipe.distillation.teacher
+    if root is not None:
+        root = str(Path(root).resolve()) if Path(root).exists() else in_every_folder(root)
+    if initial is not None and Path(initial).exists():
+        initial = os.path.abspath(initial)
+    if isinstance(pretrained, str) and Path(pretrained).exists():
+        pretrained = os.path.abspath(pretrained)
+    if teacher is not None and Path(teacher).exists():
+        teacher = os.path.abspath(teacher)
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(
+                update={
+                    "root": root,
+                    "train_split": in_every_folder(recipe.data.train_split),
+                    "val_split": in_every_folder(recipe.data.val_split),
+                }
+            ),
+            "training": recipe.training.model_copy(update={"init_weights": initial}),
+            "model": recipe.model.model_copy(update={"pretrained": pretrained}),
+            "distillation": recipe.distillation.model_copy(update={"teacher": teacher}),
+        }
+    )
+
+
+def _default_crop(recipe: Recipe, splits: Splits) -> tuple[int, int]:
+    """The first image's size, at most 768, cut to a multiple of the deepest feature's stride."""
+    shape = splits.train.image(0).shape[:2]
+    height, width = (round(side * recipe.data.base_scale) for side in shape)
+    output_stride = recipe.model.output_stride
+    assert output_stride is not None, "fill_in knows it"
+    unit = round(output_stride / recipe.data.input_scale)
+    sides = [max(unit, min(side, LARGEST_DEFAULT_CROP) // unit * unit) for side in (height, width)]
+    return sides[0], sides[1]
