@@ -36,6 +36,18 @@ def test_score_of_each_image_counts_its_own_classes_only() -> None:
     assert (second.name, second.miou) == ("image_1", pytest.approx(2 / 3))
 
 
+def test_mean_over_images_is_another_number_under_its_own_name() -> None:
+    plain = evaluate(Threshold(), two_images()).to_dict()
+    assert plain["miou_per_image"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_images_without_labels_do_not_count_in_the_mean_over_images() -> None:
+    ignored, drawn = np.full((2, 2), 255), np.zeros((2, 2))
+    evaluation = evaluate(Threshold(), TinyDataset([SECOND, ignored], [SECOND, drawn]))
+    assert evaluation.per_image[1].miou is None
+    assert evaluation.miou_per_image == 1.0
+
+
 def test_json_object_is_the_promised_one() -> None:
     plain = evaluate(Threshold(input_scale=0.5, factor=2), two_images()).to_dict()
     assert list(plain) == [
@@ -47,6 +59,8 @@ def test_json_object_is_the_promised_one() -> None:
         "num_images",
         "ignored_share",
         "protocol",
+        "miou_per_image",
+        "classes_without_pixels",
     ]
     assert list(plain["iou_per_class"]) == ["dark", "bright"]
     assert plain["num_images"] == 2

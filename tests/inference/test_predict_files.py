@@ -7,8 +7,12 @@ import pytest
 from PIL import Image
 
 from dualseg.core.errors import InputError
-from dualseg.inference.files import predict_files
+from dualseg.core.files import DiskFullError
+from dualseg.inference import files, giant, one_file
+from dualseg.inference.crf.settings import CrfSettings
+from dualseg.inference.files import PredictOptions, predict_files, predict_share
 from dualseg.inference.predictor import Predictor
+from dualseg.inference.shares import Share
 
 LEFT_DARK = np.zeros((4, 6, 3), dtype=np.uint8)
 LEFT_DARK[:, 3:] = 255
@@ -78,3 +82,215 @@ def test_wrong_inputs_write_nothing(predictor: Predictor, tmp_path: Path) -> Non
 def test_output_folder_that_is_a_file(predictor: Predictor, images: Path) -> None:
     with pytest.raises(InputError, match="cannot make the folder"):
         predict_files(predictor, [images], images / "a.png")
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_every_kind_of_file(predictor: Predictor, images: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rasterio")
+    kinds = ("labels", "overlay", "color", "contour", "confidence", "side_by_side", "geojson")
+    options = PredictOptions(write=kinds)
+    (result,) = predict_files(predictor, [images / "a.png"], tmp_path / "out", options=options)
+    assert tuple(result.files) == kinds
+    shown = {
+        kind: np.asarray(Image.open(path))
+        for kind, path in result.files.items()
+        if path.suffix == ".png"
+    }
+    assert shown["color"][0, 0].tolist() == [10, 20, 30]
+    assert shown["color"][0, 5].tolist() == [200, 100, 50]
+    assert shown["contour"][0, 2].tolist() == [255, 235, 59]
+    assert shown["contour"][0, 0].tolist() == [0, 0, 0]
+    # The logits are -b and b with b = (0 - 0.5) and (1 - 0.5): sigmoid(1) = 0.731.
+    assert (shown["confidence"] == round(255 * 0.7311)).all()
+    assert shown["side_by_side"].shape == (4, 6 + 8 + 6, 3)
+    assert np.array_equal(shown["side_by_side"][:, :6], LEFT_DARK)
+    assert np.array_equal(shown["side_by_side"][:, 14:], shown["overlay"])
+
+
+def test_only_what_is_asked_for(predictor: Predictor, images: Path, tmp_path: Path) -> None:
+    options = PredictOptions(write=["color"])
+    predict_files(predictor, [images], tmp_path / "out", options=options)
+    assert written(tmp_path / "out") == ["a_color.png", "b_color.png"]
+
+
+def test_unknown_kind_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'contours' is nothing .* did you mean contour"):
+        PredictOptions(write=["labels", "contours"])
+    with pytest.raises(InputError, match="nothing is asked"):
+        PredictOptions(write=[""])
+
+
+def test_resume_passes_over_what_stands_whole(
+    predictor: Predictor, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict_files(predictor, [images], out)
+    (out / "a_labels.png").write_bytes(b"mark")
+    (out / "b_overlay.png").unlink()
+    (out / ".tmp-99-b_overlay.png").write_bytes(b"half")  # a killed process left it
+    results = predict_files(predictor, [images], out, options=PredictOptions(resume=True))
+    assert [result.was_there for result in results] == [True, False]
+    assert (out / "a_labels.png").read_bytes() == b"mark"
+    assert written(out) == ["a_labels.png", "a_overlay.png", "b_labels.png", "b_overlay.png"]
+    predict_files(predictor, [images], out)  # without resume everything is made anew
+    assert (out / "a_labels.png").read_bytes() != b"mark"
+
+
+def test_resume_tries_again_what_failed(predictor: Predictor, images: Path, tmp_path: Path) -> None:
+    out, options = tmp_path / "out", PredictOptions(resume=True)
+    whole = (images / "a.png").read_bytes()
+    (images / "a.png").write_bytes(whole[:50])
+    with pytest.raises(InputError, match="1 of 2"):
+        predict_files(predictor, [images], out, options=options)
+    (images / "a.png").write_bytes(whole)
+    results = predict_files(predictor, [images], out, options=options)
+    assert [result.was_there for result in results] == [False, True]
+
+
+def test_processes_share_the_images_out(predictor: Predictor, images: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(LEFT_DARK).save(images / f"c{number}.png")
+    seen = []
+    for rank in range(2):
+        options = PredictOptions(share=Share(rank, 2))
+        seen += predict_files(predictor, [images], tmp_path / "out", options=options)
+    names = [result.image.name for result in seen]
+    assert names == ["a.png", "c0.png", "c2.png", "b.bmp", "c1.png"]
+    assert len(written(tmp_path / "out")) == 10
+
+
+def test_of_a_share_the_problems_are_in_the_list(
+    predictor: Predictor, images: Path, tmp_path: Path
+) -> None:
+    (images / "a.png").write_bytes(b"x")
+    options = PredictOptions(share=Share(0, 2))
+    (result,) = predict_share(predictor, [images], tmp_path / "out", options=options)
+    assert "a.png" in result.problem
+    assert result.files == {}
+
+
+def test_tiles_give_the_same_labels(predictor: Predictor, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    options = PredictOptions(tile=(64, 32), overlap=0)
+    (result,) = predict_files(predictor, [tmp_path / "x.png"], tmp_path / "o", options=options)
+    assert np.array_equal(np.asarray(Image.open(result.labels)), predictor(pixels))
+    assert Image.open(result.overlay).size == (100, 70)
+
+
+def test_large_image_is_tiled_by_itself_and_its_overlay_thinned(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_file, "TILED_ABOVE", 1000)
+    monkeypatch.setattr(one_file, "OVERVIEW_SIDE", 50)
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    (result,) = predict_files(predictor, [tmp_path / "x.png"], tmp_path / "o")
+    assert np.array_equal(np.asarray(Image.open(result.labels)), predictor(pixels))
+    assert Image.open(result.overlay).size == (50, 35)
+
+
+def test_very_large_tiff_goes_by_windows(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    monkeypatch.setattr(one_file, "BY_WINDOWS_ABOVE", 1000)
+    monkeypatch.setattr(giant, "OVERVIEW_SIDE", 50)
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.tif")
+    told: list[tuple[int, int]] = []
+    options = PredictOptions(tile=(64, 64), overlap=32, resume=True)
+    for _ in range(2):
+        (result,) = predict_files(
+            predictor,
+            [tmp_path / "x.tif"],
+            tmp_path / "o",
+            options=options,
+            progress=lambda *numbers: told.append(numbers),
+        )
+    assert result.was_there
+    assert result.labels.name == "x_labels.tif"
+    assert Image.open(result.overlay).size == (50, 35)
+    assert (6, 6) in told  # tiles: 2 rows, 3 columns
+    with rasterio.open(result.labels) as file:
+        assert np.array_equal(file.read(1), predictor(pixels))
+
+
+def test_what_tiles_cannot_give_is_refused(
+    predictor: Predictor, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def message(**options: object) -> str:
+        with pytest.raises(InputError) as caught:
+            predict_files(
+                predictor,
+                [images / "a.png"],
+                tmp_path / "out",
+                options=PredictOptions(tile=(32, 32), **options),  # type: ignore[arg-type]
+            )
+        return caught.value.problems[0]
+
+    assert "CRF connects all pixels" in message(crf=CrfSettings())
+    assert "no confidence is kept" in message(write=["labels", "confidence"])
+
+
+def test_crf_sees_the_image(predictor: Predictor, tmp_path: Path) -> None:
+    """Salt on a dark ground is labelled bright by colour alone; the CRF's position kernel, which
+    does not see the colour, removes it; the bilateral one keeps what differs in colour."""
+    pixels = np.full((24, 24, 3), 100, np.uint8)
+    pixels[:, 12:] = 160
+    pixels[6, 6] = 160
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+
+    def labels(crf: CrfSettings | None) -> np.ndarray:
+        options = PredictOptions(write=["labels"], crf=crf)
+        (result,) = predict_files(predictor, [tmp_path / "x.png"], tmp_path, options=options)
+        return np.asarray(Image.open(result.labels))
+
+    assert labels(None)[6, 6] == 1
+    assert labels(CrfSettings(bi_w=0, pos_w=10, pos_xy_std=2))[6, 6] == 0
+    seen = labels(CrfSettings(bi_w=20, pos_w=0))
+    assert seen[6, 6] == 1
+    assert (seen[:, :12].sum(), seen[:, 12:].min()) == (1, 1)
+
+
+def test_full_disk_stops_at_once(
+    predictor: Predictor, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DiskFullError("no space left")
+
+    monkeypatch.setattr(files, "predict_one", full)
+    with pytest.raises(DiskFullError):
+        predict_files(predictor, [images], tmp_path / "out")
+
+
+def test_image_beyond_the_memory_does_not_stop_the_others(
+    predictor: Predictor, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = predictor.logits
+
+    def small_only(batch):  # type: ignore[no-untyped-def]
+        if batch.shape[2] > 2:
+            raise RuntimeError("not enough memory: you tried to allocate 99 bytes.")
+        return real(batch)
+
+    predictor.logits = small_only
+    with pytest.raises(InputError, match="1 of 2 images") as caught:
+        predict_files(predictor, [images], tmp_path / "out")
+    assert "a.png needs more memory than there is" in caught.value.problems[0]
+    assert "--tile 512x512" in caught.value.problems[0]
+    assert written(tmp_path / "out") == ["b_labels.png", "b_overlay.png"]
+
+
+def test_fault_of_ours_is_not_taken_for_a_bad_image(
+    predictor: Predictor, images: Path, tmp_path: Path
+) -> None:
+    def broken(batch):  # type: ignore[no-untyped-def]
+        raise RuntimeError("shapes do not match")
+
+    predictor.logits = broken
+    with pytest.raises(RuntimeError, match="shapes"):
+        predict_files(predictor, [images], tmp_path / "out")

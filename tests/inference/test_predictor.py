@@ -10,7 +10,8 @@ from PIL import Image
 from dualseg.checkpoints.model_files import save_model
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts, default_labels
-from dualseg.inference.predictor import Predictor, label_map_of
+from dualseg.inference.label_maps import label_map_of
+from dualseg.inference.predictor import Predictor
 from dualseg.models.catalog import create_model
 
 CHESS = np.array([[0, 255, 0], [255, 0, 255]], dtype=np.uint8)

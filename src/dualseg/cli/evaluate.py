@@ -1,20 +1,37 @@
 """`dualseg evaluate`"""
 
-from enum import Enum
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.options import Data, Device, Json, Model, Precision, Threads
+from dualseg.cli.protocol_options import (
+    AverageChoice,
+    AverageOption,
+    Crf,
+    CrfSet,
+    Flip,
+    FusionChoice,
+    FusionOption,
+    OutputStride,
+    ProtocolChoice,
+    ProtocolOption,
+    Scales,
+    Stride,
+    Window,
+    describe,
+    read_protocol,
+)
 
-EXAMPLE = "Example: dualseg evaluate runs/camvid --data CamVid --split val"
+if TYPE_CHECKING:
+    from dualseg.evaluation.evaluate import Evaluation
 
-
-class Protocol(str, Enum):
-    """How images are given to the network."""
-
-    whole = "whole"
+EXAMPLE = (
+    "Example: dualseg evaluate runs/camvid --protocol slide --window 240x320 --scales 0.75,1 --flip"
+)
 
 
 def evaluate(
@@ -23,9 +40,37 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option("--split", help="Part of the data set; the validation split.")
     ] = None,
-    protocol: Annotated[
-        Protocol, typer.Option("--protocol", help="whole: whole images, scored at native size.")
-    ] = Protocol.whole,
+    protocol: ProtocolOption = ProtocolChoice.whole,
+    window: Window = None,
+    stride: Stride = None,
+    average: AverageOption = AverageChoice.softmax,
+    scales: Scales = None,
+    flip: Flip = False,
+    fusion: FusionOption = FusionChoice.mean,
+    output_stride: OutputStride = None,
+    crf: Crf = False,
+    crf_set: CrfSet = None,
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            "--scores",
+            metavar="A,B,...",
+            help="More scores: interval, batch, cross_entropy, calibration, boundary_iou, "
+            "boundary_f, object_sizes, uncertainty, or all.",
+        ),
+    ] = None,
+    per_image: Annotated[
+        bool, typer.Option("--per-image", help="Add the scores of every image to --json.")
+    ] = False,
+    unlike: Annotated[
+        Path | None,
+        typer.Option(
+            "--unlike",
+            metavar="VAL.json",
+            help="Name images less familiar to the network than 99 % of those of an earlier "
+            "evaluation, kept with --scores uncertainty --json.",
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     precision: Precision = "fp32",
@@ -37,38 +82,126 @@ def evaluate(
     from dualseg.checkpoints.model_files import load_model
     from dualseg.cli.recipes import open_evaluation_data
     from dualseg.evaluation.evaluate import evaluate as evaluate_network
+    from dualseg.evaluation.extra_scores import score_names
+    from dualseg.evaluation.unlike import read_limits
+    from dualseg.inference.output_stride import with_output_stride
+    from dualseg.inference.strategies import find_facts
     from dualseg.training.environment import choose_device
 
+    asked = score_names(scores.split(",") if scores else [])
+    limits = read_limits(unlike) if unlike is not None else None
+    if limits is not None and "uncertainty" not in asked:
+        asked = score_names([*asked, "uncertainty"])
+    how = read_protocol(
+        name=protocol,
+        window=window,
+        stride=stride,
+        average=average,
+        scales=scales,
+        flip=flip,
+        fusion=fusion,
+        output_stride=output_stride,
+        crf=crf,
+        crf_set=crf_set,
+    )
     if threads is not None:
         torch.set_num_threads(threads)
     network = load_model(model)
-    labels = network.facts.labels if network.facts else None
-    dataset = open_evaluation_data(model, data, split, labels)
+    facts = find_facts(network, None)
+    if output_stride is not None:
+        network = with_output_stride(network, facts, output_stride)
+    dataset = open_evaluation_data(model, data, split, facts.labels)
     with counting("evaluating") as progress:
         evaluation = evaluate_network(
             network,
             dataset,
             device=choose_device(device),
             precision=precision,  # type: ignore[arg-type]  (checked there)
+            protocol=how,
+            scores=asked,
             progress=progress,
         )
     result = evaluation.to_dict()
+    if limits is not None:
+        result["unlike"] = evaluation.unlike(limits)
+    if per_image:
+        result["per_image"] = evaluation.image_rows()
     if json:
         print_json(result)
         return
-    rows = [[name, percent(iou)] for name, iou in result["iou_per_class"].items()]
-    print_table(f"IoU on {len(dataset)} images of {dataset.split}", ["class", "IoU"], rows)
+    _print_scores(evaluation, result, f"{len(dataset)} images of {dataset.split}")
+
+
+def _print_scores(evaluation: "Evaluation", result: Mapping[str, Any], what: str) -> None:
+    boundary = {
+        title: result[key]["per_class"]
+        for title, key in (("boundary IoU", "boundary_iou"), ("boundary F", "boundary_f"))
+        if key in result
+    }
+    rows = [
+        [name, percent(iou), *(percent(values[name]) for values in boundary.values())]
+        for name, iou in result["iou_per_class"].items()
+    ]
+    print_table(f"IoU on {what}", ["class", "IoU", *boundary], rows)
     absent = evaluation.classes_without_pixels
     if absent:
         say(
             f"not in the truth: {', '.join(absent)}; IoU is 0 where such a class was predicted all "
             "the same, and left out of the mean otherwise"
         )
-    scale = result["protocol"]["input_scale"]
+    for line in _more_scores(result):
+        print(line)
     print(
         f"mIoU {percent(result['miou'])}, pixel accuracy {percent(result['pixel_accuracy'])}, "
         f"class accuracy {percent(result['class_accuracy'])}, "
         f"ignored {percent(result['ignored_share'])} "
-        f"(protocol: {result['protocol']['name']}, native resolution, "
-        f"network input scaled by {scale:g}, {precision})"
+        f"({describe(result['protocol'])})"
     )
+
+
+def _more_scores(result: Mapping[str, Any]) -> list[str]:
+    """One line for each score that was asked for."""
+    lines = [f"mean of the images' own mIoUs {percent(result['miou_per_image'])}"]
+    interval = result.get("miou_interval")
+    if interval:
+        lines.append(
+            f"mIoU of other such images: {percent(interval['low'])} to {percent(interval['high'])} "
+            f"({100 * interval['level']:g} % interval, {interval['method']})"
+        )
+    if "miou_per_batch" in result:
+        batch = result["miou_per_batch"]
+        lines.append(
+            f"mean of the mIoUs of batches of {batch['batch_size']}: {percent(batch['value'])} "
+            "(only to compare with tables made so)"
+        )
+    if result.get("cross_entropy") is not None:
+        lines.append(f"cross-entropy {result['cross_entropy']:.4f} nats a pixel")
+    if "calibration" in result:
+        error, bins = result["calibration"]["ece"], len(result["calibration"]["bins"])
+        lines.append(f"expected calibration error {percent(error)} ({bins} bins)")
+    for title, key in (("boundary IoU", "boundary_iou"), ("boundary F", "boundary_f")):
+        if key in result:
+            ratio = f"{100 * result[key]['ratio']:g} % of the diagonal"
+            lines.append(f"mean {title} {percent(result[key]['mean'])} ({ratio})")
+    if "object_sizes" in result:
+        sizes = result["object_sizes"]
+        small, large = sizes["limits"]
+        for size, area in (("small", f"< {small}"), ("medium", ""), ("large", f">= {large}")):
+            of_size = sizes[size]
+            lines.append(
+                f"recall of {of_size['num_objects']} {size} objects"
+                f"{f' ({area} pixels)' if area else ''}: {percent(of_size['recall'])}"
+            )
+    if result.get("uncertainty"):
+        known = result["uncertainty"].items()
+        mean = {name: values["mean"] for name, values in known if values is not None}
+        shift = f", feature shift {mean['feature_shift']:.3f}" if "feature_shift" in mean else ""
+        lines.append(
+            f"mean confidence {percent(mean['confidence'])}, mean entropy {mean['entropy']:.3f} "
+            f"of the largest possible{shift}"
+        )
+    if "unlike" in result:
+        unlike = result["unlike"]
+        shown = ", ".join(unlike["images"][:10]) + (", ..." if len(unlike["images"]) > 10 else "")
+        lines.append(f"{len(unlike['images'])} images unlike those of the earlier one: {shown}")
+    return lines

@@ -1,10 +1,14 @@
-"""The number that counts: whole images at native size, one confusion matrix over the data set."""
+"""One evaluator for training, the command line, exported files and many processes.
 
+The number that counts: whole images at native size, one confusion matrix over the data set.
+"""
+
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,23 +20,17 @@ from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import SegmentationDataset
-from dualseg.inference.predictor import batch_of_one, label_map_of
-from dualseg.inference.strategies import Precision, find_facts, whole
-from dualseg.metrics.confusion import confusion_matrix
-from dualseg.metrics.scores import Scores, miou_of_image, scores_from_confusion
+from dualseg.evaluation.cropped import CenterCropped
+from dualseg.evaluation.extra_scores import score_names
+from dualseg.evaluation.tally import ImageScore, Tally, tally_images
+from dualseg.evaluation.uncertainty import ImageUncertainty, Uncertainty
+from dualseg.evaluation.unlike import UnlikeLimits
+from dualseg.inference.feature_shift import FeatureShift
+from dualseg.inference.protocol import Protocol, strategy
+from dualseg.inference.strategies import LogitsFunction, Precision, find_facts
+from dualseg.metrics.scores import Scores, scores_from_confusion
 
-
-@dataclass(frozen=True)
-class ImageScore:
-    """How one image went.
-
-    Args:
-        name: As the data set calls it.
-        miou: Over the classes in this image's ground truth; None where all of it is ignored.
-    """
-
-    name: str
-    miou: float | None
+WHOLE = Protocol()
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Evaluation:
         protocol: How it was measured; a score means nothing without it.
         per_image: In the data set's order.
         seconds: Wall time of the pass.
+        extra: What the scores asked for beyond these gave, as JSON shows it.
+        uncertainty: Of each image, where asked for.
     """
 
     scores: Scores
@@ -56,6 +56,8 @@ class Evaluation:
     protocol: dict[str, Any]
     per_image: tuple[ImageScore, ...]
     seconds: float
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    uncertainty: tuple[ImageUncertainty, ...] | None = None
 
     @property
     def num_images(self) -> int:
@@ -67,6 +69,32 @@ class Evaluation:
         """Classes of which the ground truth holds no pixel: nothing can be said about them."""
         pixels = zip(self.labels.class_names, self.scores.pixels_per_class, strict=True)
         return tuple(name for name, count in pixels if count == 0)
+
+    @property
+    def miou_per_image(self) -> float | None:
+        """Mean of the images' own mIoUs, each over the classes in its ground truth; an image counts
+        alike whatever its size. It is another number than the mIoU, and usually a higher one.
+        """
+        known = [score.miou for score in self.per_image if score.miou is not None]
+        return math.fsum(known) / len(known) if known else None
+
+    def unlike(self, limits: UnlikeLimits) -> dict[str, Any]:
+        """Names of the images beyond the limits; needs the score `uncertainty`."""
+        limits.require_protocol(self.protocol)
+        pairs = zip(self.per_image, self.uncertainty or (), strict=True)
+        names = [image.name for image, numbers in pairs if limits.is_exceeded_by(numbers)]
+        numbers = {"entropy": limits.entropy, "feature_shift": limits.feature_shift}
+        return {"limits": numbers, "images": names}
+
+    def image_rows(self) -> list[dict[str, Any]]:
+        """One object an image, in the data set's order, as `--per-image` shows it."""
+        rows: list[dict[str, Any]] = [
+            {"name": image.name, "miou": image.miou, "pixel_accuracy": image.pixel_accuracy}
+            for image in self.per_image
+        ]
+        for row, numbers in zip(rows, self.uncertainty or (), strict=False):
+            row |= numbers._asdict()
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
         """The object `dualseg evaluate --json` prints."""
@@ -80,6 +108,9 @@ class Evaluation:
             "num_images": self.num_images,
             "ignored_share": self.scores.ignored_share,
             "protocol": self.protocol,
+            "miou_per_image": self.miou_per_image,
+            "classes_without_pixels": list(self.classes_without_pixels),
+            **self.extra,
         }
 
 
@@ -90,9 +121,11 @@ def evaluate(
     facts: ModelFacts | None = None,
     device: str | torch.device | None = None,
     precision: Precision = "fp32",
+    protocol: Protocol = WHOLE,
+    scores: Sequence[str] = (),
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
-    """Scores a network: one image at a time, whole, at its native size.
+    """Scores a network, one image at a time.
 
     The network is evaluated in evaluation mode; every module is left in the mode it was in.
 
@@ -102,6 +135,9 @@ def evaluate(
         facts: How the input is prepared; the network's own where not given.
         device: Where the network is moved; None leaves it where it is.
         precision: "fp32", or "bf16" under autocast.
+        protocol: How images are given to it; whole and at native size where not given. Another
+            output stride is for the caller to build (`with_output_stride`).
+        scores: Names of `EXTRA_SCORES`, or "all".
         progress: Called with (done, total) before the first image and after each.
 
     Raises:
@@ -109,24 +145,103 @@ def evaluate(
             holds labels that are no class, or every pixel is ignored.
     """
     facts = find_facts(model, facts)
+    if device is not None:
+        model.to(device)
+    watch = "uncertainty" in score_names(scores)
+    with evaluation_mode(model), FeatureShift(model) if watch else nullcontext() as shift:
+        return evaluate_logits(
+            strategy(model, facts, protocol, precision=precision),
+            dataset,
+            facts=facts,
+            protocol=protocol,
+            precision=precision,
+            scores=scores,
+            feature_shift=shift.take if shift is not None else None,
+            progress=progress,
+        )
+
+
+def evaluate_logits(
+    logits: LogitsFunction,
+    dataset: SegmentationDataset,
+    *,
+    facts: ModelFacts,
+    protocol: Protocol = WHOLE,
+    precision: Precision = "fp32",
+    scores: Sequence[str] = (),
+    feature_shift: Callable[[], float | None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Evaluation:
+    """Scores whatever gives logits at the size of its image: an exported file, another runtime.
+
+    Args:
+        logits: Follows the protocol already (`with_protocol`).
+        dataset: Its classes are the ones scored.
+        facts: Classes and input of the network behind `logits`.
+        protocol: Stands beside the scores. For the protocol crop the images are cut here.
+        precision: Stands beside the scores.
+        scores: As in `evaluate`.
+        feature_shift: As in `tally_images`.
+        progress: As in `evaluate`.
+
+    Raises:
+        InputError: As `evaluate`.
+    """
+    start = time.perf_counter()
+    chosen = score_names(scores)
+    shown = scored_dataset(dataset, facts, protocol)
+    tally = tally_images(
+        logits, shown, scores=chosen, feature_shift=feature_shift, progress=progress
+    )
+    seconds = time.perf_counter() - start
+    return evaluation_of(tally, protocol=protocol.to_dict(facts, precision), seconds=seconds)
+
+
+def scored_dataset(
+    dataset: SegmentationDataset, facts: ModelFacts, protocol: Protocol
+) -> SegmentationDataset:
+    """The data set as the protocol sees it, after a check that it can be scored.
+
+    Raises:
+        InputError: It is empty, or has another number of classes than the network.
+    """
     _require_same_classes(facts.labels, dataset.labels)
     if len(dataset) == 0:
         raise InputError(
             f"the split {dataset.split!r} holds no image; there is nothing to evaluate"
         )
-    if device is not None:
-        model.to(device)
-    start = time.perf_counter()
-    with evaluation_mode(model):
-        confusion, num_ignored, per_image = _count(model, dataset, facts, precision, progress)
+    if protocol.name == "crop":
+        return CenterCropped(dataset, protocol.window_for(facts))
+    return dataset
+
+
+def evaluation_of(tally: Tally, *, protocol: Mapping[str, Any], seconds: float) -> Evaluation:
+    """Works the scores of a whole tally out.
+
+    Args:
+        tally: Of one process alone, or merged (`merge_tallies`).
+        protocol: How it was measured.
+        seconds: Wall time.
+
+    Raises:
+        InputError: Not one pixel was counted.
+    """
+    names = tally.labels.class_names
+    extra: dict[str, Any] = {}
+    scores = scores_from_confusion(tally.confusion, num_ignored=tally.num_ignored)
+    for collector in tally.collectors.values():
+        extra |= collector.result(names)
+    unsure = tally.collectors.get("uncertainty")
     return Evaluation(
-        scores=scores_from_confusion(confusion, num_ignored=num_ignored),
-        confusion=confusion,
-        num_ignored=num_ignored,
-        labels=dataset.labels,
-        protocol=_protocol(facts, precision),
-        per_image=tuple(per_image),
-        seconds=time.perf_counter() - start,
+        scores=scores,
+        confusion=tally.confusion,
+        num_ignored=tally.num_ignored,
+        labels=tally.labels,
+        protocol=dict(protocol),
+        per_image=tuple(tally.per_image),
+        seconds=seconds,
+        extra=extra,
+        uncertainty=unsure.per_image if isinstance(unsure, Uncertainty) else None,
     )
 
 
@@ -140,45 +255,6 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _count(
-    model: nn.Module,
-    dataset: SegmentationDataset,
-    facts: ModelFacts,
-    precision: Precision,
-    progress: Callable[[int, int], object] | None,
-) -> tuple[NDArray[np.int64], int, list[ImageScore]]:
-    labels = dataset.labels
-    logits = whole(model, facts, precision=precision)
-    total = np.zeros((labels.num_classes, labels.num_classes), dtype=np.int64)
-    num_ignored = 0
-    per_image = []
-    if progress is not None:
-        progress(0, len(dataset))
-    for index in range(len(dataset)):
-        target = dataset.label_map(index)
-        preds = label_map_of(logits(batch_of_one(dataset.image(index))))
-        confusion = confusion_matrix(
-            target, preds, labels.num_classes, ignore_index=labels.ignore_index
-        )
-        total += confusion
-        num_ignored += target.size - int(confusion.sum())
-        per_image.append(ImageScore(dataset.name(index), miou_of_image(confusion)))
-        if progress is not None:
-            progress(index + 1, len(dataset))
-    return total, num_ignored, per_image
-
-
-def _protocol(facts: ModelFacts, precision: Precision) -> dict[str, Any]:
-    return {
-        "name": "whole",
-        "resolution": "native",
-        "input_scale": facts.input_scale,
-        "flip": False,
-        "scales": [1.0],
-        "precision": precision,
-    }
 
 
 def _require_same_classes(known: LabelSpec, asked: LabelSpec) -> None:
@@ -200,3 +276,6 @@ def _require_same_classes(known: LabelSpec, asked: LabelSpec) -> None:
 def _some(labels: LabelSpec) -> str:
     names = labels.class_names
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
+__all__ = ["Evaluation", "ImageScore", "evaluate", "evaluate_logits", "evaluation_mode"]

@@ -6,7 +6,8 @@ image: what the network saw, the true label map and the predicted one.
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,23 @@ from torch import nn
 from dualseg.core.facts import ModelFacts
 from dualseg.core.files import new_folder, write_bytes, write_json
 from dualseg.core.geometry import shrink_images
+from dualseg.core.image_spec import to_rgb
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.images import write_label_png
 from dualseg.evaluation.evaluate import Evaluation, evaluation_mode
 from dualseg.evaluation.latency import count_parameters
-from dualseg.inference.predictor import batch_of_one, label_map_of
+from dualseg.inference.label_maps import label_map_of
+from dualseg.inference.predictor import batch_of_one
 from dualseg.inference.strategies import LogitsFunction, Precision, find_facts, whole
+from dualseg.metrics.confusion import confusion_matrix
+from dualseg.metrics.scores import miou_of_image
 from dualseg.visual.pictures import encode_png
-from dualseg.visual.run_files import EVALUATION_FILE, EVALUATION_FOLDER, GALLERY_FOLDER
+from dualseg.visual.run_files import (
+    EVALUATION_FILE,
+    EVALUATION_FOLDER,
+    GALLERY_FOLDER,
+    GalleryImage,
+)
 
 SAMPLES = 12
 """Images kept whatever their score, evenly spaced: the same in every run, to compare runs on."""
@@ -41,6 +51,7 @@ def collect_gallery(
     count: int = 4,
     precision: Precision = "fp32",
     checkpoint: str = "best",
+    resampled: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `RUN/evaluation`, in the place of an older one.
 
@@ -54,6 +65,8 @@ def collect_gallery(
         precision: As in the evaluation.
         checkpoint: Which of the run's checkpoints was evaluated, "best" or "last"; it is kept with
             its step, where the checkpoint's link names one.
+        resampled: `seed`, `resamples` and `mious` of the interval's bootstrap, kept for the
+            intervals of differences between runs.
 
     Returns:
         The folder.
@@ -78,10 +91,41 @@ def collect_gallery(
             "step": _step_of(run_folder / "checkpoints" / checkpoint),
             "parameters": count_parameters(model),
             "gallery": gallery,
+            **({} if resampled is None else {"resampled_miou": dict(resampled)}),
         }
         write_json(folder / EVALUATION_FILE, content)
         shutil.rmtree(target, ignore_errors=True)
     return target
+
+
+def draw_images(
+    folder: Path,
+    model: nn.Module,
+    dataset: SegmentationDataset,
+    names: Sequence[str],
+    *,
+    facts: ModelFacts | None = None,
+    precision: Precision = "fp32",
+) -> tuple[GalleryImage, ...]:
+    """Predicts images that a run does not keep, for a comparison; whole images in addition.
+
+    Args:
+        folder: An empty one that exists, for the pictures.
+        model: The network that was evaluated.
+        dataset: What it was evaluated on.
+        names: Of the images; those the data set lacks are left out.
+        facts: How the input is prepared; the network's own where not given.
+        precision: As in the evaluation.
+    """
+    facts = find_facts(model, facts)
+    places = {dataset.name(index): index for index in range(len(dataset))}
+    drawn = []
+    with evaluation_mode(model):
+        logits = whole(model, facts, precision=precision)
+        for name in names:
+            if name in places:
+                drawn.append(_draw_image(folder, dataset, places[name], facts, logits))
+    return tuple(drawn)
 
 
 def choose_images(mious: Iterable[float | None], count: int) -> dict[int, list[str]]:
@@ -129,10 +173,34 @@ def _keep_image(
     return {"name": dataset.name(index), **files}
 
 
+def _draw_image(
+    folder: Path,
+    dataset: SegmentationDataset,
+    index: int,
+    facts: ModelFacts,
+    logits: LogitsFunction,
+) -> GalleryImage:
+    kept = _keep_image(folder, dataset, index, facts, logits)
+    files = {part: kept[part] for part in ("input", "truth", "prediction")}
+    files["image"] = f"{index:06d}_image.png"
+    write_bytes(
+        folder / files["image"], encode_png(_as_seen(batch_of_one(dataset.image(index)), 1.0))
+    )
+    image = GalleryImage(name=kept["name"], roles=(), miou=None, folder=folder, files=files)
+    labels = dataset.labels
+    confusion = confusion_matrix(
+        image.read("truth"),
+        image.read("prediction"),
+        labels.num_classes,
+        ignore_index=labels.ignore_index,
+    )
+    return replace(image, miou=miou_of_image(confusion))
+
+
 def _as_seen(image: torch.Tensor, input_scale: float) -> NDArray[np.uint8]:
-    """(1, 3, H, W) -> (h, w, 3): the pixels that reach the network."""
+    """(1, C, H, W) -> (h, w, 3): the pixels that reach the network, in what `to_rgb` shows."""
     shrunk = shrink_images(image.float(), input_scale)[0].permute(1, 2, 0)
-    return shrunk.round().clamp(0, 255).to(torch.uint8).numpy()
+    return to_rgb(shrunk.round().clamp(0, 255).to(torch.uint8).numpy())
 
 
 def _content(evaluation: Evaluation) -> dict[str, Any]:

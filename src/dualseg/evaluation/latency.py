@@ -10,7 +10,7 @@ from dualseg.core.facts import ModelFacts
 from dualseg.core.geometry import Size
 from dualseg.evaluation.evaluate import evaluation_mode
 from dualseg.inference.predictor import Predictor
-from dualseg.inference.strategies import Precision, device_of
+from dualseg.inference.strategies import Precision, device_of, find_facts
 
 WARMUP_RUNS = 3
 
@@ -44,8 +44,9 @@ def measure_latency(
     """
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}; measure at least once")
+    facts = find_facts(model, facts)
     generator = torch.Generator().manual_seed(0)
-    image = torch.randint(256, (1, 3, *size), dtype=torch.uint8, generator=generator)
+    image = torch.randint(256, (1, len(facts.mean), *size), dtype=torch.uint8, generator=generator)
     times = []
     with evaluation_mode(model):
         logits = Predictor(model, facts=facts, precision=precision).logits

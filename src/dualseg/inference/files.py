@@ -1,25 +1,72 @@
-"""Predicts image files into files: an indexed label PNG and an overlay for each."""
+"""Predicts image files into files: an indexed label PNG and an overlay for each, and more."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dualseg.core.errors import InputError
-from dualseg.core.files import DiskFullError, write_bytes
-from dualseg.data.images import read_image, write_label_png
-from dualseg.inference.inputs import find_images
+from dualseg.core.files import DiskFullError, remove_stale
+from dualseg.core.geometry import Size
+from dualseg.inference.crf.settings import CrfSettings
+from dualseg.inference.one_file import FilePlan, Outputs, predict_one, single_thing
 from dualseg.inference.predictor import Predictor
-from dualseg.visual.overlay import blend
-from dualseg.visual.pictures import encode_png
+from dualseg.inference.shares import ALL, Share
+from dualseg.inference.video import find_inputs
+from dualseg.inference.written import DEFAULT_KINDS, read_kinds
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What `predict_files` does beside predicting.
+
+    Args:
+        write: Names of `KINDS`.
+        crf: Refines the probabilities of images that are predicted whole; None: no CRF.
+        tile: (height, width) of tiles; images above `TILED_ABOVE` pixels are tiled without it too.
+        overlap: Of tiles.
+        resume: Images of which every file stands already are passed over.
+        share: Which of the images are this process's.
+
+    Raises:
+        InputError: A kind is unknown.
+    """
+
+    write: Sequence[str] = DEFAULT_KINDS
+    crf: CrfSettings | None = None
+    tile: Size | None = None
+    overlap: int | None = None
+    resume: bool = False
+    share: Share = field(default=ALL)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "write", read_kinds(self.write))
 
 
 @dataclass(frozen=True)
 class PredictedFile:
-    """One image and what was written for it."""
+    """One image and what was written for it.
+
+    Args:
+        image: Its path.
+        files: Kind -> file.
+        was_there: The files stood before, and were left alone.
+        problem: Why there are no files; empty where there are.
+    """
 
     image: Path
-    labels: Path
-    overlay: Path
+    files: Outputs
+    was_there: bool = False
+    problem: str = ""
+
+    @property
+    def labels(self) -> Path:
+        return self.files["labels"]
+
+    @property
+    def overlay(self) -> Path:
+        return self.files["overlay"]
 
 
 def predict_files(
@@ -27,55 +74,98 @@ def predict_files(
     inputs: Sequence[str | Path],
     out_dir: Path,
     *,
-    progress: Callable[[int, int], object] | None = None,
+    options: PredictOptions | None = None,
+    progress: Progress | None = None,
 ) -> list[PredictedFile]:
     """Writes `NAME_labels.png` (mode P: class ids and palette) and `NAME_overlay.png` for each
-    `NAME.*`.
+    `NAME.*`, or what the options say.
 
-    An image that cannot be read does not stop the others.
+    An image that cannot be read does not stop the others. Large images go in tiles; very large
+    TIFFs by windows, into `NAME_labels.tif`. A video becomes a folder of label PNGs and an
+    overlay video.
 
     Args:
-        predictor: Gives the label maps.
+        predictor: Gives the logits.
         inputs: Files, folders, patterns; see `find_images`.
         out_dir: Made if need be.
-        progress: Called with (done, total) before the first image and after each.
+        options: The defaults where not given.
+        progress: Called with (done, total) before the first image and after each; while there is
+            but one large image or video, its tiles or frames are counted.
 
     Raises:
         InputError: The inputs are wrong (nothing is written then), or some images could not be read
             (all others are written; the message lists every one).
         DiskFullError: No space is left; every file that stands is whole.
     """
-    images = find_images(inputs)
-    _make_folder(out_dir)
-    done, problems = [], []
-    _tell(progress, 0, len(images))
-    for count, image in enumerate(images, start=1):
-        try:
-            done.append(_predict_file(predictor, image, out_dir))
-        except DiskFullError:
-            raise
-        except InputError as error:
-            problems.append(str(error))
-        _tell(progress, count, len(images))
+    done = predict_share(
+        predictor, inputs, out_dir, options=options or PredictOptions(), progress=progress
+    )
+    problems = [item.problem for item in done if item.problem]
     if problems:
-        raise InputError(
-            f"{len(problems)} of {len(images)} images could not be predicted "
-            f"({len(done)} are written to {out_dir}):",
-            problems,
-        )
+        raise InputError(failure_line(done, out_dir), problems)
     return done
 
 
-def _predict_file(predictor: Predictor, path: Path, out_dir: Path) -> PredictedFile:
-    image = read_image(path)
-    label_map = predictor(image)
-    labels = predictor.facts.labels
-    result = PredictedFile(
-        path, out_dir / f"{path.stem}_labels.png", out_dir / f"{path.stem}_overlay.png"
+def predict_share(
+    predictor: Predictor,
+    inputs: Sequence[str | Path],
+    out_dir: Path,
+    *,
+    options: PredictOptions,
+    progress: Progress | None = None,
+) -> list[PredictedFile]:
+    """As `predict_files`, but images that could not be read are in the list, with the reason."""
+    everything = find_inputs(inputs)
+    paths = options.share.of(everything)
+    _make_folder(out_dir)
+    if options.resume and options.share == ALL:
+        remove_stale(out_dir)
+    tell = progress or _say_nothing
+    inner = tell if single_thing(paths) else None
+    plan = FilePlan(options.write, options.crf, options.tile, options.overlap)
+    done = []
+    tell(0, len(paths))
+    for count, path in enumerate(paths, start=1):
+        done.append(_predict(predictor, path, out_dir, plan, options.resume, inner))
+        tell(count, len(paths))
+    return done
+
+
+def failure_line(done: Sequence[PredictedFile], out_dir: Path) -> str:
+    """How many failed, for the head of the list of them."""
+    failed = sum(1 for item in done if item.problem)
+    return (
+        f"{failed} of {len(done)} images could not be predicted "
+        f"({len(done) - failed} are written to {out_dir}):"
     )
-    write_label_png(result.labels, label_map, labels)
-    write_bytes(result.overlay, encode_png(blend(image, label_map, labels)))
-    return result
+
+
+def _predict(
+    predictor: Predictor,
+    path: Path,
+    out_dir: Path,
+    plan: FilePlan,
+    resume: bool,
+    progress: Progress | None,
+) -> PredictedFile:
+    try:
+        there = plan.standing_files(path, out_dir) if resume else None
+        if there is not None:
+            return PredictedFile(path, there, was_there=True)
+        return PredictedFile(path, predict_one(predictor, path, out_dir, plan, progress))
+    except DiskFullError:
+        raise
+    except InputError as error:
+        return PredictedFile(path, {}, problem=str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "memory" in str(error).lower()):
+            raise
+        return PredictedFile(path, {}, problem=_no_memory(path, error))
+
+
+def _no_memory(path: Path, error: BaseException) -> str:
+    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"{path} needs more memory than there is ({first_line}); predict it with --tile 512x512"
 
 
 def _make_folder(folder: Path) -> None:
@@ -85,6 +175,5 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"cannot make the folder {folder}: {error.strerror}") from None
 
 
-def _tell(progress: Callable[[int, int], object] | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(done, total)
+def _say_nothing(done: int, total: int) -> None:
+    pass

@@ -1,7 +1,7 @@
 """Label maps for images at hand."""
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,10 +12,19 @@ from torch import nn
 from dualseg.checkpoints.model_files import load_model
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
-from dualseg.data.images import read_image, rgb_pixels
-from dualseg.inference.strategies import Precision, device_of, find_facts, whole
+from dualseg.core.image_spec import ImageSpec, Pixels
+from dualseg.data.bands import finished, pixels_of_picture, read_pixels
+from dualseg.inference.label_maps import label_map_of
+from dualseg.inference.strategies import (
+    LogitsFunction,
+    Precision,
+    device_of,
+    find_facts,
+    unresized,
+    whole,
+)
 
-ImageLike: TypeAlias = NDArray[np.uint8] | Image.Image | str | Path
+ImageLike: TypeAlias = NDArray[Any] | Image.Image | str | Path
 
 
 class Predictor:
@@ -49,7 +58,7 @@ class Predictor:
         self.model.eval()
         self.model.to(device or device_of(self.model))
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.logits = whole(self.model, self.facts, precision=precision)
+        self.logits: LogitsFunction = whole(self.model, self.facts, precision=precision)
 
     def __call__(self, image: ImageLike) -> NDArray[np.uint8]:
         """Predicts one image.
@@ -57,7 +66,8 @@ class Predictor:
         Args:
             image: (H, W, 3) uint8 RGB, a Pillow image of any mode with up to eight bits a channel,
                 or a file. An EXIF orientation of the latter two is applied, so that the label map
-                has the size of the image as people see it.
+                has the size of the image as people see it. A network trained on other bands or
+                deeper values takes those: (H, W, C) with its bands, in the values of its files.
 
         Returns:
             (H, W) class ids.
@@ -65,36 +75,46 @@ class Predictor:
         Raises:
             InputError: It is no such image, or the file cannot be read.
         """
-        return label_map_of(self.logits(batch_of_one(as_rgb(image))))
+        return self.predict_pixels(as_pixels(image, self.facts.images))
+
+    def predict_pixels(self, pixels: Pixels) -> NDArray[np.uint8]:
+        """Predicts what `as_pixels`, `read_pixels` or a data set hands out, already scaled.
+
+        Args:
+            pixels: (H, W, C), uint8 or float32 in 0..255.
+
+        Returns:
+            (H, W) class ids.
+        """
+        return label_map_of(unresized(self.logits, batch_of_one(pixels)), pixels.shape[:2])
 
 
-def as_rgb(image: ImageLike) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of whatever `Predictor` accepts."""
-    if isinstance(image, (str, Path)):
-        return read_image(Path(image))
-    if isinstance(image, Image.Image):
-        return rgb_pixels(image, origin="the image")
-    array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-        raise InputError(
-            f"got an array of {array.dtype} with shape {array.shape}; an image is uint8 RGB of "
-            "shape (H, W, 3)"
-        )
-    return array
-
-
-def batch_of_one(image: NDArray[np.uint8]) -> torch.Tensor:
-    """(H, W, 3) RGB -> uint8 tensor (1, 3, H, W)."""
-    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))[None]
-
-
-def label_map_of(logits: torch.Tensor) -> NDArray[np.uint8]:
-    """Logits (1, K, H, W) -> (H, W) ids of the highest class.
+def as_pixels(image: ImageLike, images: ImageSpec) -> Pixels:
+    """(H, W, C) of whatever `Predictor` accepts: uint8, or float32 in 0..255.
 
     Raises:
-        FloatingPointError: A logit is NaN, which would otherwise pass for class 0.
+        InputError: It is no image, has other bands than `images` says, or values beyond its.
     """
-    best = logits[0].max(dim=0)
-    if bool(best.values.isnan().any()):
-        raise FloatingPointError("the network's logits are NaN; its weights are damaged")
-    return best.indices.to(torch.uint8).cpu().numpy()
+    if isinstance(image, (str, Path)):
+        return read_pixels(Path(image), images)
+    if isinstance(image, Image.Image):
+        return pixels_of_picture(image, images, origin="the image")
+    array, bands = np.asarray(image), images.num_channels
+    of_bytes = images.max_value is None
+    if (
+        array.ndim != 3
+        or array.shape[2] != bands
+        or array.size == 0
+        or (of_bytes and array.dtype != np.uint8)
+    ):
+        kind = f"{'uint8 ' if of_bytes else ''}{'RGB ' if images.channels == 3 else ''}"
+        raise InputError(
+            f"got an array of {array.dtype} with shape {array.shape}; an image is {kind}of shape "
+            f"(H, W, {bands}), as those the network was trained on"
+        )
+    return finished(array, images, origin="the image")
+
+
+def batch_of_one(image: Pixels) -> torch.Tensor:
+    """(H, W, C) -> tensor (1, C, H, W) of the same type."""
+    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))[None]

@@ -1,6 +1,7 @@
 """Ways to get logits for whole images. A strategy is a function of images and can wrap another."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ LogitsFunction = Callable[[Tensor], Tensor]
 Precision = Literal["fp32", "bf16"]
 
 
-def whole(model: nn.Module, facts: ModelFacts, *, precision: Precision = "fp32") -> LogitsFunction:
+def whole(model: nn.Module, facts: ModelFacts, *, precision: Precision = "fp32") -> "Whole":
     """The plain strategy: the whole image at once.
 
     Images are normalised, shrunk by `facts.input_scale` and given to the network; its logits are
@@ -32,19 +33,37 @@ def whole(model: nn.Module, facts: ModelFacts, *, precision: Precision = "fp32")
     """
     if precision not in ("fp32", "bf16"):
         raise InputError(f"precision {precision!r} is unknown; allowed are fp32 and bf16")
-    device = device_of(model)
+    return Whole(model, facts, precision)
 
-    def logits(images: Tensor) -> Tensor:
-        size = (images.shape[-2], images.shape[-1])
+
+@dataclass(frozen=True)
+class Whole:
+    """What `whole` returns: a logits function that can also stop before the last resize."""
+
+    model: nn.Module
+    facts: ModelFacts
+    precision: Precision
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits at the images' size."""
         with torch.inference_mode():
-            inputs = normalize_images(images.to(device), facts.mean, facts.std)
-            inputs = shrink_images(inputs, facts.input_scale)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                output = model(inputs)
-            return resize_logits(output.logits.float(), size)
+            return resize_logits(self.small(images), (images.shape[-2], images.shape[-1]))
 
-    return logits
+    def small(self, images: Tensor) -> Tensor:
+        """Logits at the size the network answers, for `label_map_of`."""
+        device = device_of(self.model)
+        with torch.inference_mode():
+            inputs = normalize_images(images.to(device), self.facts.mean, self.facts.std)
+            inputs = shrink_images(inputs, self.facts.input_scale)
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                output = self.model(inputs)
+            return output.logits.float()
+
+
+def unresized(logits: LogitsFunction, images: Tensor) -> Tensor:
+    """Logits for `label_map_of`, which enlarges them itself: as small as the function has them."""
+    return logits.small(images) if isinstance(logits, Whole) else logits(images)
 
 
 def device_of(model: nn.Module) -> torch.device:

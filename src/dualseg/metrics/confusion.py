@@ -5,8 +5,7 @@ from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import IGNORE_INDEX
-
-NUM_IDS = 256
+from dualseg.metrics.pair_counts import count_pairs
 
 
 def confusion_matrix(
@@ -39,8 +38,7 @@ def confusion_matrix(
     if target.dtype != np.uint8 or preds.dtype != np.uint8:
         raise InputError(f"got {target.dtype} labels and {preds.dtype} predictions; use uint8")
     # All 256 x 256 pairs are counted, so wrong ids show up in the same pass as the scores.
-    pairs = target.ravel().astype(np.intp) * NUM_IDS + preds.ravel()
-    counts = np.bincount(pairs, minlength=NUM_IDS**2).reshape(NUM_IDS, NUM_IDS)
+    counts = count_pairs(target, preds)
     known = range(num_classes)
     _refuse_unknown("prediction", counts.sum(axis=0), set(known), f"0 to {num_classes - 1}")
     _refuse_unknown(
@@ -49,7 +47,7 @@ def confusion_matrix(
         {*known, ignore_index},
         f"0 to {num_classes - 1} and {ignore_index} (ignored)",
     )
-    return counts[:num_classes, :num_classes].astype(np.int64)
+    return counts[:num_classes, :num_classes].copy()
 
 
 def _refuse_unknown(what: str, counts: NDArray[np.int64], known: set[int], allowed: str) -> None:

@@ -1,0 +1,1 @@
+"""The fully connected CRF: sharpens probabilities along the edges of the image."""

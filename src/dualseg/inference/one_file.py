@@ -1,0 +1,194 @@
+"""One input file becomes its output files: whole, in tiles, by windows, or frame by frame."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualseg.core.errors import InputError
+from dualseg.core.facts import ModelFacts
+from dualseg.core.files import write_bytes
+from dualseg.core.geometry import Size
+from dualseg.core.image_spec import Pixels, to_rgb
+from dualseg.data.bands import read_pixels
+from dualseg.data.tiff import is_tiff
+from dualseg.inference.array_source import tiled_label_map
+from dualseg.inference.crf.settings import CrfSettings
+from dualseg.inference.crf_step import refined
+from dualseg.inference.giant import OVERVIEW_SIDE, predict_by_windows, stored_size
+from dualseg.inference.label_maps import label_map_of
+from dualseg.inference.predictor import Predictor, batch_of_one
+from dualseg.inference.tiles import choose_tiling
+from dualseg.inference.video import is_video, predict_video
+from dualseg.inference.written import DEFAULT_KINDS, KINDS, Prediction, file_of
+from dualseg.visual.overlay import blend
+from dualseg.visual.pictures import encode_png
+
+Outputs: TypeAlias = dict[str, Path]
+Progress: TypeAlias = Callable[[int, int], object]
+
+TILED_ABOVE = 1 << 24
+"""Pixels; larger images are predicted in tiles, since their logits are gigabytes."""
+BY_WINDOWS_ABOVE = 1 << 26
+"""Pixels; larger TIFFs are never read whole, and their labels become a GeoTIFF."""
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """What is to be written, and how large images are cut.
+
+    Args:
+        write: Names of `KINDS`.
+        crf: For images predicted whole.
+        tile: For every image; None: only for large ones, by `choose_tiling`.
+        overlap: Of tiles.
+    """
+
+    write: Sequence[str] = DEFAULT_KINDS
+    crf: CrfSettings | None = None
+    tile: Size | None = None
+    overlap: int | None = None
+
+    def standing_files(self, path: Path, out_dir: Path) -> Outputs | None:
+        """The files of an image, where every one of them stands already."""
+        by_windows = not is_video(path) and _goes_by_windows(path)
+        files = output_files(path, out_dir, self.write, by_windows=by_windows)
+        return files if all(file.exists() for file in files.values()) else None
+
+
+def output_files(
+    path: Path, out_dir: Path, kinds: Sequence[str], *, by_windows: bool = False
+) -> Outputs:
+    """Kind -> where it will stand."""
+    if is_video(path):
+        names = {"labels": f"{path.stem}_labels", "overlay": f"{path.stem}_overlay.mp4"}
+        return {kind: out_dir / names[kind] for kind in kinds if kind in names}
+    files = {kind: file_of(kind, path, out_dir) for kind in kinds}
+    if by_windows and "labels" in files:
+        files["labels"] = files["labels"].with_suffix(".tif")
+    return files
+
+
+def predict_one(
+    predictor: Predictor, path: Path, out_dir: Path, plan: FilePlan, progress: Progress | None
+) -> Outputs:
+    """Predicts one file and writes what the plan says.
+
+    Raises:
+        InputError: It cannot be read, or not be predicted so.
+        DiskFullError: No space is left.
+    """
+    if is_video(path):
+        files = output_files(path, out_dir, _only_default(plan.write, path, "a video"))
+        predict_video(predictor, path, files, crf=plan.crf, progress=progress)
+        return files
+    if _goes_by_windows(path):
+        return _by_windows(predictor, path, out_dir, plan, progress)
+    pixels = read_pixels(path, predictor.facts.images)
+    if plan.tile is not None or pixels.shape[0] * pixels.shape[1] > TILED_ABOVE:
+        return _tiled(predictor, path, pixels, out_dir, plan)
+    return _whole(predictor, path, pixels, out_dir, plan)
+
+
+def single_thing(paths: Sequence[Path]) -> bool:
+    """Whether there is one file, whose tiles or frames are worth counting."""
+    return len(paths) == 1 and (is_video(paths[0]) or _goes_by_windows(paths[0]))
+
+
+def _whole(
+    predictor: Predictor, path: Path, pixels: Pixels, out_dir: Path, plan: FilePlan
+) -> Outputs:
+    logits_of = predictor.logits if plan.crf is None else refined(predictor.logits, plan.crf)
+    logits = logits_of(batch_of_one(pixels))
+    confidence = None
+    if "confidence" in plan.write:
+        confidence = logits[0].softmax(dim=0).amax(dim=0).cpu().numpy()
+    prediction = Prediction(
+        path, to_rgb(pixels), label_map_of(logits), confidence, predictor.facts.labels
+    )
+    files = output_files(path, out_dir, plan.write)
+    for kind, file in files.items():
+        KINDS[kind].write(file, prediction)
+    return files
+
+
+def _tiled(
+    predictor: Predictor, path: Path, pixels: Pixels, out_dir: Path, plan: FilePlan
+) -> Outputs:
+    size = f"an image of {pixels.shape[0]}x{pixels.shape[1]} in tiles"
+    _require_no_crf(plan, path, size)
+    kinds = _without_confidence(plan.write, path, size)
+    facts = predictor.facts
+    tiling = choose_tiling(facts, tile=plan.tile, overlap=plan.overlap)
+    label_map = tiled_label_map(predictor.logits, facts, pixels, tiling)
+    files = output_files(path, out_dir, kinds)
+    is_large = label_map.size > TILED_ABOVE
+    for kind, file in files.items():
+        if kind == "overlay" and is_large:
+            write_bytes(file, encode_png(_thin_overlay(pixels, label_map, facts)))
+        else:
+            prediction = Prediction(path, to_rgb(pixels), label_map, None, facts.labels)
+            KINDS[kind].write(file, prediction)
+    return files
+
+
+def _by_windows(
+    predictor: Predictor, path: Path, out_dir: Path, plan: FilePlan, progress: Progress | None
+) -> Outputs:
+    what = "an image by windows"
+    _require_no_crf(plan, path, what)
+    kinds = _only_default(plan.write, path, what)
+    if "labels" not in kinds:
+        raise InputError(f"{path}: of {what}, labels are always written; add them to --write")
+    files = output_files(path, out_dir, kinds, by_windows=True)
+    tiling = choose_tiling(predictor.facts, tile=plan.tile, overlap=plan.overlap)
+    predict_by_windows(
+        predictor, path, files["labels"], files.get("overlay"), tiling, progress=progress
+    )
+    return files
+
+
+def _thin_overlay(
+    pixels: Pixels, label_map: NDArray[np.uint8], facts: ModelFacts
+) -> NDArray[np.uint8]:
+    """Every n-th pixel of a large image."""
+    step = -(-max(label_map.shape) // OVERVIEW_SIDE)
+    return blend(to_rgb(pixels[::step, ::step]), label_map[::step, ::step], facts.labels)
+
+
+def _goes_by_windows(path: Path) -> bool:
+    try:
+        if not is_tiff(path):
+            return False
+        (height, width), _ = stored_size(path)
+    except (InputError, OSError):  # the reader that comes next says what is wrong
+        return False
+    return height * width > BY_WINDOWS_ABOVE
+
+
+def _only_default(kinds: Sequence[str], path: Path, what: str) -> tuple[str, ...]:
+    """Labels and overlay; what is not made is refused."""
+    others = [kind for kind in kinds if kind not in DEFAULT_KINDS]
+    if others:
+        raise InputError(
+            f"{path}: of {what}, labels and overlay are written, not {', '.join(others)}; give it "
+            "--write labels,overlay"
+        )
+    return tuple(kinds)
+
+
+def _without_confidence(kinds: Sequence[str], path: Path, what: str) -> tuple[str, ...]:
+    if "confidence" in kinds:
+        raise InputError(f"{path}: of {what}, no confidence is kept; leave it out of --write")
+    return tuple(kinds)
+
+
+def _require_no_crf(plan: FilePlan, path: Path, what: str) -> None:
+    if plan.crf is not None:
+        raise InputError(
+            f"{path}: the CRF connects all pixels of an image and cannot see {what}; leave out "
+            "--crf, or cut the image up"
+        )
