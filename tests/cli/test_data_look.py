@@ -48,3 +48,35 @@ def test_wrong_arguments_are_said(dualseg, arguments, message):
     done = dualseg("data", *arguments)
     assert done.code == 2
     assert message in done.stderr
+
+
+def test_weights_are_printed_as_a_setting_for_training(dualseg, street):
+    # Background and foreground: the rarer one weighs more.
+    done = dualseg("data", "stats", street, "--weights", "median_frequency")
+    assert done.code == 0
+    line = done.stdout.strip().splitlines()[-1]
+    name, _, given = line.partition("=")
+    low, high = (float(part) for part in given.strip("[]").split(", "))
+    assert name == "loss.class_weights"
+    assert low < 1 < high
+    assert dualseg("data", "stats", street, "--weights", "median_frequency", "--json").json[
+        "weights"
+    ] == pytest.approx([low, high], abs=1e-4)
+
+
+def test_an_unknown_rule_for_weights_is_told(dualseg, street):
+    done = dualseg("data", "stats", street, "--weights", "inverse_lg")
+    assert done.code == 2
+    assert "--weights inverse_lg: did you mean inverse_log?" in done.stderr
+
+
+def test_images_of_one_band_are_drawn_in_gray(dualseg, street, tmp_path):
+    for image in (street / "images").iterdir():
+        Image.open(image).convert("L").save(image)
+    (street / "dataset.yaml").write_text("channels: 1\n")
+    chosen = ("--number", "2", "--set", "data.photometric=0")
+    done = dualseg("data", "show", street, "--out", tmp_path / "a.png", *chosen)
+    assert done.code == 0, done.stderr
+    pixels = np.asarray(Image.open(tmp_path / "a.png"))
+    crop = pixels[6:26, 6:26].astype(int)
+    assert (crop[..., 0] == crop[..., 2]).all()

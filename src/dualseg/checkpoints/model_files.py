@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -80,7 +81,7 @@ def load_unpruned(path: str | Path) -> tuple[SegmentationModel | DsrlModel, Mode
     require_undamaged(weights_path)
     weights = read_tensors(weights_path)
     require_finite(weights, origin=str(weights_path))
-    model = _rebuild(facts, origin=facts_path)
+    model = build_network(facts, origin=facts_path)
     load_weights(model, weights, origin=str(weights_path))
     model.facts = facts
     return model, facts
@@ -160,20 +161,28 @@ def read_facts(path: Path) -> ModelFacts:
     Raises:
         InputError: The file is no JSON, of another format, or a key is missing or wrong.
     """
-    plain = read_json(path)
+    return parse_facts(read_json(path), origin=path)
+
+
+def parse_facts(plain: Mapping[str, Any], *, origin: Path) -> ModelFacts:
+    """Facts from the plain values of `model.json`, checked.
+
+    Raises:
+        InputError: They are of another format, or a key is missing or wrong.
+    """
     if plain.get("format") != FORMAT:
         raise InputError(
-            f"{path} has format {plain.get('format')!r}; this version of dualseg reads {FORMAT!r}"
+            f"{origin} has format {plain.get('format')!r}; this version of dualseg reads {FORMAT!r}"
         )
     try:
         facts = ModelFacts.from_dict(plain)
         num_classes = facts.architecture.get("num_classes", facts.labels.num_classes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path} is no whole description of a model: {what}") from None
+        raise InputError(f"{origin} is no whole description of a model: {what}") from None
     if num_classes != facts.labels.num_classes:
         raise InputError(
-            f"{path} names {facts.labels.num_classes} classes, but the network predicts "
+            f"{origin} names {facts.labels.num_classes} classes, but the network predicts "
             f"{num_classes}"
         )
     return facts
@@ -189,8 +198,12 @@ def _find_in_folder(folder: Path) -> tuple[Path, Path]:
     )
 
 
-def _rebuild(facts: ModelFacts, *, origin: Path) -> SegmentationModel | DsrlModel:
-    """The network the facts describe, without looking for pretrained weights."""
+def build_network(facts: ModelFacts, *, origin: Path) -> SegmentationModel | DsrlModel:
+    """The network the facts describe, without looking for pretrained weights.
+
+    Raises:
+        InputError: This version knows no such network.
+    """
     try:
         return create_model(**{**facts.architecture, "pretrained": False})
     except (TypeError, AttributeError, KeyError) as error:  # keys or values of another version

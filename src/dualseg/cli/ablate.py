@@ -26,9 +26,11 @@ def ablate(
 ) -> None:
     """Train baseline, +SSSR, +SISR, +FA with equal budgets. Stopped, it goes on where it was."""
     from dualseg.cli.grid import print_rows, train_grid, write_grid
+    from dualseg.cli.many import require_one_process
     from dualseg.cli.recipes import read_recipe
     from dualseg.training.ablation import plan_ablation
 
+    require_one_process("ablate")
     chosen = [name.strip() for name in variants.split(",")] if variants else None
     settings = read_recipe(recipe, data, set_)
     plan = plan_ablation(settings, Path(out), variants=chosen, num_seeds=seeds)

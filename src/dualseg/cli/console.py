@@ -25,8 +25,8 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One line for a person, on stderr."""
-    stderr.print(escape(text))
+    """One line for a person, on stderr; bytes of file names that are no UTF-8 are escaped."""
+    stderr.print(escape(text.encode("utf-8", "backslashreplace").decode()))
 
 
 def print_json(result: Mapping[str, Any]) -> None:

@@ -7,13 +7,14 @@ import typer
 
 from dualseg.cli.console import print_json
 from dualseg.cli.data_check import check
+from dualseg.cli.data_convert import convert
 from dualseg.cli.data_download import download
 from dualseg.cli.data_look import show, stats
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
 
 app = typer.Typer(
-    help="Check a data set, look at it, or make the embedded one.",
+    help="Check a data set, look at it, convert it, or make the embedded one.",
     epilog="Example: dualseg data check my-folder",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command(epilog="Example: dualseg data check my-folder --out report.json")(check)
 app.command(epilog="Example: dualseg data stats my-folder --out data.html")(stats)
 app.command(epilog="Example: dualseg data show my-folder --out crops.png")(show)
+app.command(epilog="Example: dualseg data convert my-folder --to coco --out my-coco")(convert)
 app.command(epilog="Example: dualseg data download voc --out voc")(download)
 
 

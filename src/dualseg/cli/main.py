@@ -13,7 +13,9 @@ import typer
 import dualseg
 from dualseg.cli import (
     ablate,
+    crf_search,
     data,
+    edit,
     evaluate,
     import_,
     inspect,
@@ -21,6 +23,7 @@ from dualseg.cli import (
     predict,
     prune,
     quickstart,
+    recipes_,
     report,
     resume,
     train,
@@ -36,12 +39,15 @@ COMMANDS = (
     resume,
     evaluate,
     predict,
+    crf_search,
     ablate,
     report,
     models,
+    recipes_,
     import_,
     prune,
     inspect,
+    edit,
 )
 
 app = typer.Typer(
@@ -55,7 +61,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     name = command.__name__.rpartition(".")[2]
-    app.command(name.rstrip("_"), epilog=command.EXAMPLE)(getattr(command, name))
+    app.command(name.rstrip("_").replace("_", "-"), epilog=command.EXAMPLE)(getattr(command, name))
 app.add_typer(data.app, name="data")
 
 

@@ -20,10 +20,12 @@ def quickstart(
 ) -> None:
     """Train one network three ways on embedded street scenes and compare them. No download."""
     from dualseg.cli.grid import print_rows, train_grid, write_grid
+    from dualseg.cli.many import require_one_process
     from dualseg.cli.quickstart_pictures import predict_some
     from dualseg.config import load_recipe
     from dualseg.training.ablation import plan_ablation
 
+    require_one_process("quickstart")
     plan = plan_ablation(load_recipe("quickstart"), out, variants=VARIANTS)
     say("one network, three ways; all see street scenes at 96x128 and are scored at 192x256")
     train_grid(plan, lambda label: TrainingProgress(label))

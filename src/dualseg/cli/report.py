@@ -1,19 +1,71 @@
 """`dualseg report`"""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from dualseg.cli.console import print_json
-from dualseg.cli.options import Json, Run
+from dualseg.cli.options import Json
+from dualseg.core.errors import InputError
 
-EXAMPLE = "Example: dualseg report runs/camvid"
+EXAMPLE = (
+    "Example: dualseg report runs/camvid   or: dualseg report runs/a runs/b --out compare.html"
+)
 
 
-def report(run: Run, json: Json = False) -> None:
-    """Rebuild report.html of a run from its folder."""
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PAGE.html", help="The page that compares several runs."),
+    ] = None,
+    kept_only: Annotated[
+        bool,
+        typer.Option("--kept-only", help="Load no network: show only pictures the runs keep."),
+    ] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Measure the runs' latency on this machine.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Rebuild report.html of a run from its folder, or compare several runs on one page."""
     from dualseg.training.run_folder import require_run
+
+    for run in runs:
+        require_run(run)
+    if len(runs) == 1:
+        _one(runs[0], out, with_options=kept_only or latency, json=json)
+    else:
+        _several(runs, out, kept_only=kept_only, latency=latency, json=json)
+
+
+def _one(run: Path, out: Path | None, *, with_options: bool, json: bool) -> None:
     from dualseg.visual.report import write_report
 
-    require_run(run)
+    if out is not None or with_options:
+        raise InputError(
+            "--out, --kept-only and --latency are for comparing; give a second run, or leave them "
+            "out to rebuild report.html in the run's folder"
+        )
     path = write_report(run)
     if json:
         print_json({"run": str(run), "report": str(path)})
     else:
         print(path)
+
+
+def _several(
+    runs: list[Path], out: Path | None, *, kept_only: bool, latency: bool, json: bool
+) -> None:
+    from dualseg.cli.compare_runs import compare_runs
+
+    if out is None:
+        raise InputError(
+            "several runs are compared on a page of its own; say where: --out PAGE.html"
+        )
+    result = compare_runs(runs, out, kept_only=kept_only, latency=latency)
+    if json:
+        print_json(result)
+    else:
+        print(result["report"])

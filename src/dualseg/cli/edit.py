@@ -1,0 +1,37 @@
+"""`dualseg edit`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from dualseg.cli.console import print_json, say
+from dualseg.cli.options import Json, Model
+
+EXAMPLE = "Example: dualseg edit model.safetensors source='our street data' class_names.3=lorry"
+
+
+def edit(
+    model: Model,
+    changes: Annotated[
+        list[str],
+        typer.Argument(metavar="KEY=VALUE...", help="Facts as `dualseg inspect` shows them."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A new file or folder; else the facts are changed in place."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change facts of a model: typed, checked against its weights, all or nothing."""
+    from dualseg.checkpoints.edit import edit_facts
+
+    facts = edit_facts(model, changes, out=out).to_dict()
+    if json:
+        print_json(facts)
+        return
+    keys = list(dict.fromkeys(change.partition("=")[0].split(".")[0] for change in changes))
+    shown = {key: facts[key] for key in keys}
+    say(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).strip())
+    print(out or model)

@@ -1,0 +1,82 @@
+"""Every packaged recipe can be read, names its source, and builds the network it speaks of."""
+
+import re
+from importlib import resources
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from dualseg.config import list_recipes, load_recipe
+from dualseg.core.errors import InputError
+from dualseg.data.catalog import list_datasets
+from dualseg.training.setup import start_network
+
+FIELDS = ("Command", "Source", "Published", "Here")
+CLASSES = SimpleNamespace(train=SimpleNamespace(labels=SimpleNamespace(num_classes=19)))
+OUR_OWN = ("camvid_dsrl", "default", "quickstart")
+
+
+def header(name):
+    text = (resources.files("dualseg.recipes") / f"{name}.yaml").read_text()
+    return "\n".join(line[1:] for line in text.splitlines() if line.startswith("#"))
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_recipe_can_be_read_and_its_data_set_exists(name):
+    assert load_recipe(name).data.name in list_datasets()
+
+
+@pytest.mark.parametrize("name", [name for name in list_recipes() if name not in OUR_OWN])
+def test_a_recipe_says_where_it_comes_from_and_what_it_gave(name):
+    fields = re.findall(r"^ (\w+): ", header(name), flags=re.MULTILINE)
+
+    assert [field for field in FIELDS if field not in fields] == []
+    assert f"dualseg train {name} --data DIR" in " ".join(header(name).split())
+
+
+@pytest.mark.parametrize("name", ["_voc_vainf", "_cityscapes_dsrl"])
+def test_a_base_is_not_offered_as_a_recipe(name):
+    assert name not in list_recipes()
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_recipe_builds_its_network(name):
+    recipe = load_recipe(name, overrides=["model.pretrained=false"])
+    with torch.device("meta"):  # shapes only: the largest of them would take seconds
+        model = start_network(recipe, CLASSES)
+
+    assert any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_recipe_begins_with_the_keys_of_its_base(tmp_path):
+    (tmp_path / "first.yaml").write_text("seed: 3\ntraining: {lr: 0.5, max_steps: 7}\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\ntraining: {lr: 0.25}\n")
+
+    recipe = load_recipe(tmp_path / "second.yaml")
+
+    assert (recipe.seed, recipe.training.lr, recipe.training.max_steps) == (3, 0.25, 7)
+
+
+def test_a_base_may_be_a_packaged_recipe(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: quickstart\nseed: 9\n")
+
+    recipe = load_recipe(tmp_path / "mine.yaml")
+
+    assert recipe.seed == 9
+    assert recipe.data == load_recipe("quickstart").data
+
+
+def test_a_circle_of_bases_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("base: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\n")
+
+    with pytest.raises(InputError, match=r"a\.yaml is its own base, by way of b\.yaml"):
+        load_recipe(tmp_path / "a.yaml")
+
+
+def test_a_missing_base_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: nowhere.yaml\n")
+
+    with pytest.raises(InputError, match=r"nowhere\.yaml"):
+        load_recipe(tmp_path / "mine.yaml")
