@@ -1,4 +1,4 @@
-"""A folder of images and masks: pairs, split and classes are inferred, and shown as notes.
+"""A folder of images and labels: pairs, split and classes are inferred, and shown as notes.
 
 The folder is only read. A `dataset.yaml` in it overrules what would be inferred.
 """
@@ -8,13 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualseg.core.errors import InputError, nearest
+from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
-from dualseg.data.dataset import FileDataset, Pair, RawValues, read_label_file
-from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, read_declaration
-from dualseg.data.datasets.folder_colors import are_colored, describe_colors
-from dualseg.data.datasets.folder_labelme import describe_labelme, find_labelme_pairs
-from dualseg.data.datasets.folder_labels import describe_labels
-from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, find_pairs, hold_out
+from dualseg.data.dataset import PLAIN, FileDataset, Pair, RawValues, read_label_file
+from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration, read_declaration
+from dualseg.data.datasets.folder_coco import describe_coco
+from dualseg.data.datasets.folder_cvat import describe_cvat
+from dualseg.data.datasets.folder_drawn import Drawn
+from dualseg.data.datasets.folder_labelme import describe_labelme
+from dualseg.data.datasets.folder_masks import describe_masks
+from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, find_pairs
+from dualseg.data.datasets.folder_places import holds_masks
+from dualseg.data.datasets.folder_yolo import describe_yolo
+
+DRAWN = {
+    "LabelMe": describe_labelme,
+    "COCO JSON": describe_coco,
+    "CVAT XML": describe_cvat,
+    "YOLO polygons": describe_yolo,
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,7 @@ class FolderDescription:
         labels: Classes, the same in every split.
         notes: What was inferred, one line each.
         read_values: Reads the label of a pair.
+        images: How the images are read.
     """
 
     root: Path
@@ -34,6 +47,7 @@ class FolderDescription:
     labels: LabelSpec
     notes: tuple[str, ...]
     read_values: Callable[[Pair], RawValues] = read_label_file
+    images: ImageSpec = PLAIN
 
     def open(self, split: str) -> FileDataset:
         """One split.
@@ -48,11 +62,25 @@ class FolderDescription:
         name = known[0] if known else split
         if name not in self.splits:
             raise InputError(f"{self.root} has no split {split!r}; {nearest(split, self.splits)}")
-        return FileDataset(self.splits[name], self.labels, name, read_values=self.read_values)
+        return FileDataset(
+            self.splits[name],
+            self.labels,
+            name,
+            read_values=self.read_values,
+            images=self.images,
+        )
 
 
-def describe_folder(root: Path, labels: LabelSpec | None = None) -> FolderDescription:
-    """Pairs images with masks, and infers classes from all masks.
+def describe_folder(
+    root: Path,
+    labels: LabelSpec | None = None,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+) -> FolderDescription:
+    """Pairs images with labels, and infers classes from all of them.
+
+    Where there are masks, they are read; else LabelMe's, COCO's, CVAT's and YOLO's files are looked
+    for.
 
     Args:
         root: Holds images/ and masks/ (or another usual name of them), flat or with train/ and val/
@@ -60,30 +88,29 @@ def describe_folder(root: Path, labels: LabelSpec | None = None) -> FolderDescri
         labels: A network's classes. Label values mean what they mean there, unless a dataset.yaml
             says otherwise or the masks hold values that stand in no such label; so a folder in
             which the last class does not occur has the network's classes all the same.
+        progress: Called with (done, total) while masks are read.
 
     Raises:
-        InputError: Folders or files are missing, dataset.yaml has faults, or the label values
-            cannot be class ids.
+        InputError: Folders or files are missing, dataset.yaml has faults, the label values cannot
+            be class ids, or there are labels in two formats.
     """
     declaration = read_declaration(root)
-    drawn = find_labelme_pairs(root)
-    if drawn:
-        found, notes, draw = describe_labelme(drawn, declaration.class_names)
-        train, val = hold_out(drawn, root)
-        split = f"images: {len(train)} train, {len(val)} val, held out by a hash of the name"
-        splits = {"train": train, "val": val}
-        return FolderDescription(root, splits, found, (split, *notes), draw)
-    pairs, pair_notes = find_pairs(root)
-    masks = [pair.label for split in pairs.values() for pair in split]
-    if are_colored(masks):
-        found, color_notes, reader = describe_colors(masks, declaration)
-        return FolderDescription(root, pairs, found, (*pair_notes, *color_notes), reader)
-    if declaration.colors is not None:
-        raise InputError(
-            f"{root / DECLARATION_FILE} has colors, but not all masks are colour pictures; "
-            "say what their label values mean, under values"
-        )
     if (root / DECLARATION_FILE).is_file():
         labels = None
-    found, label_notes = describe_labels(masks, declaration, labels)
-    return FolderDescription(root, pairs, found, (*pair_notes, *label_notes))
+    drawn = None if holds_masks(root) else _drawn(root, declaration, labels)
+    if drawn is not None:
+        return FolderDescription(root, *drawn, declaration.images)
+    pairs, pair_notes = find_pairs(root)
+    masks = [pair.label for split in pairs.values() for pair in split]
+    found, notes, read = describe_masks(masks, declaration, labels, progress=progress)
+    return FolderDescription(root, pairs, found, (*pair_notes, *notes), read, declaration.images)
+
+
+def _drawn(root: Path, declaration: Declaration, labels: LabelSpec | None) -> Drawn | None:
+    found = {kind: describe(root, declaration, labels) for kind, describe in DRAWN.items()}
+    there = {kind: drawn for kind, drawn in found.items() if drawn is not None}
+    if len(there) > 1:
+        raise InputError(
+            f"{root} holds labels in {len(there)} formats: {', '.join(there)}; keep one of them"
+        )
+    return next(iter(there.values()), None)

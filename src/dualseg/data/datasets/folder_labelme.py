@@ -1,6 +1,8 @@
-"""LabelMe's files: a JSON of shapes beside each image."""
+"""LabelMe's files: a JSON of shapes for each image, beside it or in a parallel folder.
 
-import json
+Later shapes lie on top. Points outside of the image are cut off at its border.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError, first_few
-from dualseg.core.labels import MAX_CLASSES, LabelSpec, voc_palette
-from dualseg.data.dataset import Pair
-from dualseg.data.datasets.coco_shapes import fill_polygon
-from dualseg.data.images import IMAGE_SUFFIXES, read_size
+from dualseg.core.geometry import Size
+from dualseg.core.image_spec import ImageSpec
+from dualseg.core.labels import LabelSpec
+from dualseg.data.dataset import PLAIN, Pair
+from dualseg.data.datasets.coco_shapes import Points, polygon_patch
+from dualseg.data.datasets.dataset_yaml import Declaration
+from dualseg.data.datasets.folder_drawn import (
+    Drawn,
+    Names,
+    class_ids,
+    classes_of_names,
+    draw,
+    read_json_object,
+    require_size,
+    splits_of,
+)
+from dualseg.data.datasets.folder_listing import pictures
+from dualseg.data.datasets.folder_places import ANNOTATION_FOLDERS, Place, find_places, head
+from dualseg.data.images import read_size
 
 MAX_JSON_BYTES = 1 << 26  # LabelMe may put the whole image into it
-BACKGROUND = "background"
+LABEL_FOLDERS = (*ANNOTATION_FOLDERS, "labelme", "json", "jsons", "labels")
 CIRCLE_CORNERS = 64
 
 
@@ -26,97 +43,101 @@ class LabelMeReader:
 
     Args:
         class_names: Background first.
+        images: How the images are read; only their size is needed.
     """
 
     class_names: tuple[str, ...]
+    images: ImageSpec = PLAIN
 
     def __call__(self, pair: Pair) -> NDArray[np.uint8]:
-        """(H, W) class ids of the image's size."""
-        size = read_size(pair.image)
-        label_map = np.zeros(size, np.uint8)
-        for name, corners in _shapes(pair.label):
-            if name not in self.class_names:
-                raise InputError(f"{pair.label}: label {name!r} is no class of this data set")
-            mask = np.zeros(size, np.bool_)
-            fill_polygon(mask, corners)
-            label_map[mask] = self.class_names.index(name)
-        return label_map
-
-
-def find_labelme_pairs(root: Path) -> tuple[Pair, ...]:
-    """Images of a folder with a JSON of the same name; none where no such JSON lies there.
-
-    Raises:
-        InputError: Some images have no JSON, or two images share one.
-    """
-    images = [
-        path
-        for path in sorted(root.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
-    if not any(path.with_suffix(".json").is_file() for path in images):
-        return ()
-    faults = [f"{p.name} has no .json" for p in images if not p.with_suffix(".json").is_file()]
-    stems = [path.stem for path in images]
-    faults += [
-        f"{stem}.json has two images" for stem in sorted({s for s in stems if stems.count(s) > 1})
-    ]
-    if faults:
-        raise InputError(f"images and LabelMe files in {root} do not fit:", first_few(faults))
-    return tuple(Pair(path.stem, path, path.with_suffix(".json")) for path in images)
+        """(H, W) class ids, of the size that the JSON states, else of the image's."""
+        stated, shapes = _read(pair.label, self.images.max_pixels)
+        size = stated or read_size(pair.image, self.images)
+        ids = class_ids(self.class_names)
+        unknown = sorted({name for name, _ in shapes} - set(ids))
+        if unknown:
+            raise InputError(
+                f"{pair.label}: label {', '.join(map(repr, unknown))} is no class of this data set"
+            )
+        try:
+            return draw(size, [(ids[name], polygon_patch(at, size)) for name, at in shapes])
+        except ValueError as error:
+            raise InputError(f"{pair.label}: {error}") from None
 
 
 def describe_labelme(
-    pairs: Sequence[Pair], class_names: tuple[str, ...] | None
-) -> tuple[LabelSpec, tuple[str, ...], LabelMeReader]:
-    """Classes of all shapes, by name, after the background.
+    root: Path, declaration: Declaration, known: LabelSpec | None = None
+) -> Drawn | None:
+    """A folder of LabelMe files; None where there are none.
 
     Args:
-        pairs: Of all splits.
-        class_names: As dataset.yaml has them, the background first; else those that occur.
+        root: Images with a JSON of the same name beside each, in train/ and val/ or not; or
+            images/ and annotations/, perhaps with these in them.
+        declaration: What the user's `dataset.yaml` says.
+        known: A network's classes; see `classes_of_names`.
 
     Raises:
-        InputError: A file is no LabelMe file, or there are no shapes or too many classes.
+        InputError: Some images have no JSON, a file is no LabelMe file, or there are no shapes or
+            too many classes.
     """
-    shapes: dict[str, int] = {}
-    faults = []
-    for pair in pairs:
+    places = [place for place in find_places(root, LABEL_FOLDERS, beside=True) if _holds(place)]
+    if not places:
+        return None
+    pairs = {place.split: _pairs(place) for place in places}
+    names, faults = Names(), []
+    for pair in (pair for found in pairs.values() for pair in found):
         try:
-            for name, _ in _shapes(pair.label):
-                shapes[name] = shapes.get(name, 0) + 1
+            names.count(name for name, _ in _read(pair.label, declaration.images.max_pixels)[1])
         except InputError as error:
             faults.append(str(error))
     if faults:
         raise InputError(f"{len(faults)} LabelMe files cannot be read:", first_few(faults))
-    names = class_names or (BACKGROUND, *sorted(set(shapes) - {BACKGROUND}))
-    strange = sorted(set(shapes) - set(names))
-    if strange or not 2 <= len(names) <= MAX_CLASSES:
-        raise InputError(
-            f"LabelMe shapes: {len(names)} classes ({', '.join(names[:12])}), without a class: "
-            f"{', '.join(strange) or 'none'}; give all of them in class_names of dataset.yaml"
-        )
-    notes = [
-        f"classes: {len(names)} ({', '.join(names[:12])})",
-        f"labels: LabelMe shapes; pixels outside of them are {names[0]}",
-        *(f"  {name}: {shapes.get(name, 0)} shapes" for name in names[1:]),
+    labels, _, notes = classes_of_names("LabelMe shapes", names, declaration, known)
+    splits, split_note = splits_of(pairs, root)
+    reader = LabelMeReader(labels.class_names, declaration.images)
+    return Drawn(splits, labels, (split_note, *notes), reader)
+
+
+def _holds(place: Place) -> bool:
+    """Whether an image there has a JSON of its name that begins as LabelMe's do."""
+    files = (place.labels / f"{image.stem}.json" for image in pictures(place.images))
+    first = next((file for file in files if file.is_file()), None)
+    return first is not None and (place.images == place.labels or b'"shapes"' in head(first))
+
+
+def _pairs(place: Place) -> tuple[Pair, ...]:
+    images = pictures(place.images)
+    stems = [path.stem for path in images]
+    files = {stem: place.labels / f"{stem}.json" for stem in stems}
+    faults = [f"{p.name} has no .json" for p in images if not files[p.stem].is_file()]
+    faults += [
+        f"{stem}.json has two images" for stem in sorted({s for s in stems if stems.count(s) > 1})
     ]
-    return LabelSpec(names, voc_palette(len(names))), tuple(notes), LabelMeReader(names)
+    if place.images != place.labels:
+        alone = sorted({file.stem for file in place.labels.glob("*.json")} - set(stems))
+        faults += [f"{stem}.json has no image" for stem in alone]
+    if faults:
+        raise InputError(
+            f"images and LabelMe files in {place.images} do not fit:", first_few(faults)
+        )
+    return tuple(Pair(path.stem, path, files[path.stem]) for path in images)
 
 
-def _shapes(path: Path) -> list[tuple[str, NDArray[np.float64]]]:
-    """Label and corners of each shape, in the order they are drawn."""
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise InputError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, too much for shapes")
+def _read(path: Path, max_pixels: int) -> tuple[Size | None, Sequence[tuple[str, Points]]]:
+    """The image's size where it is stated, and label and corners of each shape, in order."""
+    given = read_json_object(path, MAX_JSON_BYTES)
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        return [(str(shape["label"]), _corners(shape)) for shape in given["shapes"]]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        shapes = [(str(shape["label"]), _corners(shape)) for shape in given["shapes"]]
+        sides = given.get("imageHeight"), given.get("imageWidth")
+        size = None if None in sides else require_size(*sides, max_pixels=max_pixels)
+        return size, shapes
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path} is no LabelMe file of polygons, rectangles and circles ({error})"
         ) from error
 
 
-def _corners(shape: Any) -> NDArray[np.float64]:
+def _corners(shape: Any) -> Points:
     points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
     kind = shape.get("shape_type") or "polygon"
     if not np.isfinite(points).all():

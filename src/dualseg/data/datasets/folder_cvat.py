@@ -1,0 +1,124 @@
+"""CVAT's XML in a folder of one's own, as "CVAT for images 1.1" is exported.
+
+Higher `z_order` lies on top, and of one the later shape. Points outside of the image are cut off at
+its border. Images without shapes are background.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualseg.core.errors import InputError, first_few
+from dualseg.core.labels import LabelSpec
+from dualseg.data.dataset import Pair
+from dualseg.data.datasets.cvat_xml import CvatFile, CvatImage, read_cvat
+from dualseg.data.datasets.dataset_yaml import Declaration
+from dualseg.data.datasets.folder_drawn import (
+    ClassIds,
+    Drawn,
+    Names,
+    classes_of_names,
+    draw,
+    splits_of,
+)
+from dualseg.data.datasets.folder_places import annotation_files, find_images, head, split_of
+
+
+class CvatReader:
+    """Draws the shapes of an image as class ids.
+
+    Args:
+        images: By label file and name of the pair.
+        ids: The class id of each label.
+    """
+
+    def __init__(self, images: Mapping[tuple[Path, str], CvatImage], ids: ClassIds):
+        self._images = images
+        self._ids = ids
+
+    def __call__(self, pair: Pair) -> NDArray[np.uint8]:
+        """(H, W) class ids, of the size that the XML states."""
+        image = self._images[pair.label, pair.name]
+        try:
+            return draw(
+                image.size, ((self._ids[s.label], s.patch(image.size)) for s in image.shapes)
+            )
+        except ValueError as error:
+            raise InputError(f"{pair.label}: a shape of {image.name} is faulty ({error})") from None
+
+
+def describe_cvat(
+    root: Path, declaration: Declaration, known: LabelSpec | None = None
+) -> Drawn | None:
+    """A folder with CVAT's XML; None where there is none.
+
+    Args:
+        root: Holds `annotations.xml`, and the images, in images/ or beside it; or such a folder for
+            each split. An image's `subset` says its split.
+        declaration: What the user's `dataset.yaml` says.
+        known: A network's classes; see `classes_of_names`.
+
+    Raises:
+        InputError: A file has faults, or an image is missing.
+    """
+    files = [path for path in annotation_files(root, ".xml") if b"<annotations" in head(path)]
+    if not files:
+        return None
+    names, pairs, notes = Names(), {}, []
+    images: dict[tuple[Path, str], CvatImage] = {}
+    for file in files:
+        found = read_cvat(file, max_pixels=declaration.images.max_pixels)
+        _require_once(file, found)
+        names.order = list(dict.fromkeys([*names.order, *found.labels]))
+        names.colors = {**names.colors, **{n: c for n, c in found.labels.items() if c is not None}}
+        names.count(shape.label for image in found.images for shape in image.shapes)
+        for split, pair, image in _pairs(root, file, found.images):
+            pairs.setdefault(split, []).append(pair)
+            images[file, pair.name] = image
+        empty = sum(not image.shapes for image in found.images)
+        notes += [f"{file.name}: {empty} images without shapes"] if empty else []
+    if names.order:  # labels that the file does not declare come last
+        names.order = list(dict.fromkeys([*names.order, *sorted(names.shapes)]))
+    labels, ids, class_notes = classes_of_names("CVAT shapes", names, declaration, known)
+    splits, split_note = splits_of(pairs, root)
+    return Drawn(splits, labels, (split_note, *class_notes, *notes), CvatReader(images, ids))
+
+
+def _require_once(file: Path, found: CvatFile) -> None:
+    names = [(image.subset, image.name) for image in found.images]
+    if len(set(names)) < len(names):
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        raise InputError(
+            f"{file}: {len(doubled)} images stand there twice; export each once:",
+            first_few([name for _, name in doubled]),
+        )
+
+
+def _pairs(
+    root: Path, file: Path, images: Sequence[CvatImage]
+) -> list[tuple[str, Pair, CvatImage]]:
+    """Split, files and shapes of each image."""
+    folder = "" if file.parent == root else split_of(file.parent.name) or ""
+    result, missing = [], []
+    splits = [split_of(image.subset) or folder for image in images]
+    for split in dict.fromkeys(splits):
+        some = [image for image, own in zip(images, splits, strict=True) if own == split]
+        try:
+            paths = find_images(root, file.parent, [image.name for image in some], split)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
+        for image, path in zip(some, paths, strict=True):
+            if path is None:
+                missing.append(image.name)
+                continue
+            name = Path(image.name).with_suffix("").as_posix()
+            result.append((split, Pair(name, path, file), image))
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(images)} images that {file} names are not in {root} (nor in "
+            "images/ or a folder of the split):",
+            first_few(missing),
+        )
+    return result

@@ -1,0 +1,229 @@
+"""What labels drawn as shapes have in common: classes by name, splits, and files that are text.
+
+The background is the first class; shapes lie on top of those before them. `__ignore__` is the name
+of regions that are ignored, `_background_` another one of the background, both as LabelMe has them.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualseg.core.errors import InputError, first_few
+from dualseg.core.geometry import Size
+from dualseg.core.image_spec import MAX_PIXELS
+from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color, LabelSpec, voc_palette
+from dualseg.data.dataset import Pair, RawValues
+from dualseg.data.datasets.coco_shapes import Patch, paint
+from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
+from dualseg.data.datasets.folder_pairs import hold_out
+
+BACKGROUND = "background"
+BACKGROUNDS = (BACKGROUND, "_background_")
+IGNORED = "__ignore__"
+SHOWN_CLASSES = 40
+
+ClassIds = Mapping[str, int]
+
+
+class Drawn(NamedTuple):
+    """A folder whose labels are drawn.
+
+    Attributes:
+        splits: Pairs by split, train and val among them.
+        labels: Classes, the same in every split.
+        notes: What was inferred, one line each.
+        read_values: Draws the label of a pair.
+    """
+
+    splits: dict[str, tuple[Pair, ...]]
+    labels: LabelSpec
+    notes: tuple[str, ...]
+    read_values: Callable[[Pair], RawValues]
+
+
+@dataclass
+class Names:
+    """Class names that a format states or uses.
+
+    Args:
+        order: Names in the order of their ids, without the background; those that occur in
+            alphabetical order where it is empty.
+        shapes: Name -> how many shapes have it.
+        colors: Name -> colour, where the format has one.
+    """
+
+    order: Sequence[str] = ()
+    shapes: dict[str, int] = field(default_factory=dict)
+    colors: Mapping[str, Color] = field(default_factory=dict)
+
+    def count(self, names: Iterable[str]) -> None:
+        """Adds shapes."""
+        for name in names:
+            self.shapes[name] = self.shapes.get(name, 0) + 1
+
+
+def classes_of_names(
+    kind: str, names: Names, declaration: Declaration, known: LabelSpec | None = None
+) -> tuple[LabelSpec, ClassIds, tuple[str, ...]]:
+    """Classes of shapes, the background first.
+
+    Args:
+        kind: What the shapes are called in messages.
+        names: What the files say.
+        declaration: What the user's `dataset.yaml` says; its class names win.
+        known: A network's classes; they are taken where they begin with the same background and
+            hold every name.
+
+    Returns:
+        The classes, the class id of every name that may occur, and notes.
+
+    Raises:
+        InputError: A name is no class, there are no classes or too many, or the declaration says
+            what shapes cannot have.
+    """
+    _require_fitting(kind, declaration)
+    stated = dict.fromkeys([*names.order, *([] if names.order else sorted(names.shapes))])
+    inferred = (BACKGROUND, *(n for n in stated if n not in (*BACKGROUNDS, IGNORED)))
+    chosen, palette, told = declaration.class_names or inferred, declaration.palette, []
+    if declaration.class_names is None and known is not None and _covers(known, inferred):
+        chosen, palette, told = known.class_names, known.palette, ["labels: the network's classes"]
+    ids = class_ids(chosen)
+    strange = sorted(set(names.shapes) - set(ids))
+    if strange or not 2 <= len(chosen) <= MAX_CLASSES:
+        raise InputError(
+            f"{kind}: {len(chosen)} classes ({', '.join(chosen[:12])}), without a class: "
+            f"{', '.join(strange) or 'none'}; give all of them in class_names of {DECLARATION_FILE}"
+        )
+    labels = LabelSpec(chosen, palette or _palette(chosen, names.colors))
+    ignored = names.shapes.get(IGNORED, 0) if IGNORED not in chosen else 0
+    first = 0 if chosen[0] in names.shapes else 1
+    listed = [f"  {name}: {names.shapes.get(name, 0)} shapes" for name in chosen[first:]]
+    notes = (
+        *told,
+        f"classes: {len(chosen)} ({', '.join(chosen[:12])})",
+        f"labels: {kind}; pixels outside of them are {chosen[0]}",
+        *([f"ignored: {ignored} shapes named {IGNORED}"] if ignored else []),
+        *first_few(listed, SHOWN_CLASSES, what="classes"),
+    )
+    return labels, ids, notes
+
+
+def class_ids(class_names: Sequence[str]) -> dict[str, int]:
+    """The class id of every name that shapes may have."""
+    ids = {IGNORED: IGNORE_INDEX}
+    if class_names[0] in BACKGROUNDS:
+        ids |= dict.fromkeys(BACKGROUNDS, 0)
+    return ids | {name: number for number, name in enumerate(class_names)}
+
+
+def splits_of(
+    pairs: Mapping[str, Sequence[Pair]], root: Path
+) -> tuple[dict[str, tuple[Pair, ...]], str]:
+    """Pairs by split, and a note; where there is no val, a part of train becomes it.
+
+    Args:
+        pairs: By split; those of none are under "".
+        root: For messages.
+
+    Raises:
+        InputError: There is one pair alone, or a name stands twice in a split.
+    """
+    splits = {split: tuple(found) for split, found in pairs.items() if found}
+    splits["train"] = (*splits.pop("", ()), *splits.get("train", ()))
+    for split, found in splits.items():
+        times = Counter(pair.name for pair in found)
+        doubled = sorted(name for name, count in times.items() if count > 1)
+        if doubled:
+            raise InputError(
+                f"{root}: {len(doubled)} names stand twice in {split}; give each image its own:",
+                first_few(doubled),
+            )
+    held = "val" not in splits
+    if held:
+        splits["train"], splits["val"] = hold_out(splits["train"], root)
+    ordered = {s: splits[s] for s in ("train", "val", *splits) if splits.get(s)}
+    sizes = ", ".join(f"{len(found)} {split}" for split, found in ordered.items())
+    return ordered, f"images: {sizes}" + (", held out by a hash of the name" if held else "")
+
+
+def draw(size: Size, patches: Iterable[tuple[int, Patch | None]]) -> NDArray[np.uint8]:
+    """(H, W) class ids: 0, and on it one patch after the other."""
+    label_map = np.zeros(size, np.uint8)
+    for class_id, patch in patches:
+        paint(label_map, patch, class_id)
+    return label_map
+
+
+def require_size(height: Any, width: Any, *, max_pixels: int = MAX_PIXELS) -> Size:
+    """A size as a file states it.
+
+    Raises:
+        ValueError: It is none, or far too large.
+    """
+    numbers = all(type(side) is int and side > 0 for side in (height, width))
+    if not numbers or height * width > max_pixels:
+        raise ValueError(f"{height!r} x {width!r} is no size of an image (height x width)")
+    return height, width
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """A text file of limited size.
+
+    Raises:
+        InputError: It is larger, no UTF-8, or cannot be read.
+    """
+    try:
+        if path.stat().st_size > max_bytes:
+            raise InputError(f"{path} is larger than {max_bytes >> 20} MiB, too much for shapes")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 text ({error}); save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_json_object(path: Path, max_bytes: int) -> dict[str, Any]:
+    """A JSON object from a file of limited size.
+
+    Raises:
+        InputError: It is larger, cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(read_text(path, max_bytes))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON ({error}); is it cut off?") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, no object with shapes")
+    return content
+
+
+def _require_fitting(kind: str, declaration: Declaration) -> None:
+    """Numbers and colours say nothing of shapes; those that a run records change nothing."""
+    plain = all(to == raw for raw, to in (declaration.values or {}).items())
+    if declaration.colors is not None or not plain or declaration.snap:
+        raise InputError(
+            f"{DECLARATION_FILE} says what label values or colours mean, but the labels are "
+            f"{kind}, which have names; give class_names and palette alone"
+        )
+
+
+def _covers(known: LabelSpec, inferred: Sequence[str]) -> bool:
+    return known.class_names[0] == inferred[0] and set(inferred) <= set(known.class_names)
+
+
+def _palette(names: Sequence[str], colors: Mapping[str, Color]) -> tuple[Color, ...]:
+    """The format's colours where every class has its own, else PASCAL VOC's."""
+    own = [colors.get(name) for name in names[1:]]
+    found: list[Color] = [color for color in own if color is not None]
+    background = colors.get(names[0], (0, 0, 0))
+    if len(found) == len(own) == len({*found, background}) - 1:
+        return (background, *found)
+    return voc_palette(len(names))
