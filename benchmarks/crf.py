@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dualseg.data.images import read_image
+from dualseg.data.pictures.images import read_image
 from dualseg.data.scenes.scene import draw_scene
 from dualseg.inference.crf.lattice import BilateralFilter
 from dualseg.inference.crf.mean_field import dense_crf

@@ -22,10 +22,10 @@ import torch
 from PIL import Image
 
 from dualseg.core.labels import LabelSpec, voc_palette
-from dualseg.data.cache import CachedDataset
-from dualseg.data.cache_stores import DiskStore, RamStore
 from dualseg.data.dataset import FileDataset, Pair
-from dualseg.data.loaders import TrainLoader
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.loading.cache_stores import DiskStore, RamStore
+from dualseg.data.loading.loaders import TrainLoader
 
 HEIGHT, WIDTH, CROP = 1024, 2048, 768
 NUM_IMAGES, ROUNDS = 8, 5

@@ -19,9 +19,9 @@ from PIL import Image
 
 from dualseg.config import DataSettings
 from dualseg.data.catalog import open_splits
-from dualseg.data.checker import check_dataset
-from dualseg.data.leaks import describe_leak
-from dualseg.data.loaders import TrainLoader
+from dualseg.data.checking.checker import check_dataset
+from dualseg.data.checking.leaks import describe_leak
+from dualseg.data.loading.loaders import TrainLoader
 from dualseg.data.scanning import num_threads
 
 SIZE, NUM_CLASSES, NUM_FILES = 128, 5, 64  # a file system allows only so many links to a file

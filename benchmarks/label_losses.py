@@ -4,7 +4,8 @@
 
 Times are the best of the repeats, as a ratio to `F.cross_entropy(logits.float())`, in fp32 and in
 bf16; memory is what one call allocates at most beyond the logits, in multiples of the fp32 logits'
-size. segmentation_models_pytorch (the `bench` extra) stands beside. 15 % of the pixels are ignored, logits favour the truth as in a network half trained.
+size. segmentation_models_pytorch (the `bench` extra) stands beside. 15 % of the pixels are ignored,
+logits favour the truth as in a network half trained.
 """
 
 import argparse

@@ -27,7 +27,7 @@ from dualseg.core.facts import default_labels
 from dualseg.core.geometry import shrink_images
 from dualseg.core.memory import keep_freed_memory
 from dualseg.models.catalog import create_model
-from dualseg.training.objective import TrainingBatch, create_objective
+from dualseg.training.objectives.objective import TrainingBatch, create_objective
 
 Step = Callable[[], None]
 

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from dualseg.data import downloads
-from dualseg.data.downloads import Download
-from dualseg.data.fetch import RemoteFile
+from dualseg.data.downloading import downloads
+from dualseg.data.downloading.downloads import Download
+from dualseg.data.downloading.fetch import RemoteFile
 from official_trees import make_ade20k
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.data.archives import Limits, unpack
+from dualseg.data.downloading.archives import Limits, unpack
 
 Maker = Callable[[Path], None]
 OUTSIDE = "victim.txt"

@@ -11,9 +11,9 @@ from tiff_files import write_tiff
 
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
-from dualseg.data.bands import pixels_of_picture, read_part, read_pixels
-from dualseg.data.images import inspect_image, read_image, read_size
-from dualseg.data.tiff_pixels import Window
+from dualseg.data.pictures.bands import pixels_of_picture, read_part, read_pixels
+from dualseg.data.pictures.images import inspect_image, read_image, read_size
+from dualseg.data.pictures.tiff_pixels import Window
 
 FOUR = np.arange(4 * 5 * 4, dtype=np.uint8).reshape(4, 5, 4)
 

@@ -6,10 +6,10 @@ from pictures import SquareDataset, gray, save
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data import cache
-from dualseg.data.cache import CachedDataset, cached
-from dualseg.data.cache_stores import DiskStore, RamStore
 from dualseg.data.dataset import FileDataset, Pair
+from dualseg.data.loading import cache
+from dualseg.data.loading.cache import CachedDataset, cached
+from dualseg.data.loading.cache_stores import DiskStore, RamStore
 
 
 def test_each_image_is_decoded_once() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.data.checker import check_dataset
-from dualseg.data.color_labels import read_color_values
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.data.datasets.camvid32 import (
     CAMVID32_LABELS,
@@ -15,6 +14,7 @@ from dualseg.data.datasets.camvid32 import (
     open_camvid32,
     split_of,
 )
+from dualseg.data.labels.color_labels import read_color_values
 from official_trees import label, make_camvid32, save_label
 
 

@@ -7,12 +7,12 @@ from shard_files import file_dataset, label, pairs, write_tar
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data import mask_facts
-from dualseg.data.cache import CachedDataset
 from dualseg.data.catalog import list_datasets, open_dataset, open_splits
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking import mask_facts
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.dataset import RawValues
 from dualseg.data.datasets.camvid import CAMVID_LABELS
+from dualseg.data.loading.cache import CachedDataset
 from dualseg.data.shards.writer import write_shards
 
 

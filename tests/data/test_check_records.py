@@ -6,16 +6,16 @@ from pictures import gray, save
 
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
-from dualseg.data import check_records, checker, mask_facts
-from dualseg.data.cache import CachedDataset
-from dualseg.data.cache_stores import RamStore
-from dualseg.data.check_records import default_records_folder
-from dualseg.data.checker import DatasetSummary, check_dataset
+from dualseg.data.checking import check_records, checker, mask_facts
+from dualseg.data.checking.check_records import default_records_folder
+from dualseg.data.checking.checker import DatasetSummary, check_dataset
+from dualseg.data.checking.mask_facts import scan_masks
 from dualseg.data.dataset import FileDataset, Pair
 from dualseg.data.faults import DatasetError
-from dualseg.data.label_counts import count_classes
-from dualseg.data.mask_facts import scan_masks
-from dualseg.data.smeared_labels import ColorReader
+from dualseg.data.labels.label_counts import count_classes
+from dualseg.data.labels.smeared_labels import ColorReader
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.loading.cache_stores import RamStore
 
 LABELS = LabelSpec(("a", "b"), ((0, 0, 0), (9, 9, 9)))
 

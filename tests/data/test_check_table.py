@@ -15,7 +15,7 @@ from pictures import bomb_header, gray, save, save_palette
 from PIL import Image
 
 from dualseg.core.labels import LabelSpec, voc_palette
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.dataset import FileDataset, Pair
 from dualseg.data.faults import CODES, DatasetError, Fault
 

@@ -6,11 +6,11 @@ from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import CachedDataset
-from dualseg.data.cache_stores import RamStore
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.dataset import FileDataset, Pair
 from dualseg.data.faults import DatasetError
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.loading.cache_stores import RamStore
 
 LABELS = LabelSpec(("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (5, 5, 5)))
 SIX = [[0, 0, 1], [1, 1, 255]]

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.data.class_weights import CLASS_WEIGHT_RULES, class_weights
+from dualseg.data.labels.class_weights import CLASS_WEIGHT_RULES, class_weights
 
 
 def test_median_frequency_by_hand() -> None:

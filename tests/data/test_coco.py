@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.data.cache_stores import DiskStore
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.datasets.coco import COCO_VOC_LABELS, THINGS, open_coco, open_coco_things
 from dualseg.data.datasets.coco_shapes import decode_runs, fill_polygon, runs_mask, shape_mask
 from dualseg.data.datasets.coco_stuff import COCO_STUFF_LABELS, open_coco_stuff
 from dualseg.data.datasets.voc import VOC_LABELS
+from dualseg.data.loading.cache_stores import DiskStore
 from official_trees import make_coco, make_coco_stuff, save_image, save_json
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
-from dualseg.data.bands import pixels_of_picture, read_pixels
-from dualseg.data.images import inspect_image, read_image
+from dualseg.data.pictures.bands import pixels_of_picture, read_pixels
+from dualseg.data.pictures.images import inspect_image, read_image
 
 DEEP = np.array([[[0, 257, 65535], [1285, 25700, 40000]]] * 2, np.uint16)  # 257 = 1 of 255
 SCALED = np.array([[[0, 1, 255], [5, 100, 40000 / 257]]] * 2, np.float32)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.data import downloads
-from dualseg.data import fetch as fetching
 from dualseg.data.catalog import list_datasets, open_dataset
-from dualseg.data.downloads import DOWNLOADS, Download, download_dataset, find_download
-from dualseg.data.fetch import RemoteFile, fetch, open_https
+from dualseg.data.downloading import downloads
+from dualseg.data.downloading import fetch as fetching
+from dualseg.data.downloading.downloads import DOWNLOADS, Download, download_dataset, find_download
+from dualseg.data.downloading.fetch import RemoteFile, fetch, open_https
 from official_trees import make_ade20k
 
 CONTENT = bytes(range(256)) * 20

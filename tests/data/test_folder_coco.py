@@ -7,7 +7,7 @@ from pictures import gray, save
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec, voc_palette
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.datasets.coco_shapes import encode_runs
 from dualseg.data.datasets.folder import describe_folder
 from dualseg.data.faults import DatasetError

@@ -6,7 +6,7 @@ import pytest
 from pictures import gray, save
 
 from dualseg.core.errors import InputError
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.datasets.folder import describe_folder
 from dualseg.data.faults import DatasetError
 

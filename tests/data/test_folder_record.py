@@ -9,7 +9,7 @@ from dualseg.config import DataSettings
 from dualseg.core.errors import InputError
 from dualseg.data.catalog import open_splits
 from dualseg.data.datasets.folder import describe_folder
-from dualseg.training.data_record import write_data_record
+from dualseg.training.records.data_record import write_data_record
 
 
 @pytest.mark.parametrize("row", [(0, 255), (1, 2, 3), (0, 1, 2, 255)])

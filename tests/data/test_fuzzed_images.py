@@ -11,10 +11,10 @@ from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.dataset import FileDataset, Pair
 from dualseg.data.faults import PictureError
-from dualseg.data.images import (
+from dualseg.data.pictures.images import (
     inspect_image,
     read_image,
     read_label_values,

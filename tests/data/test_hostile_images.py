@@ -15,7 +15,7 @@ from pictures import bomb_header, gray, save
 from PIL import Image
 
 from dualseg.data.faults import PictureError
-from dualseg.data.images import (
+from dualseg.data.pictures.images import (
     inspect_image,
     read_image,
     read_label_values,
@@ -201,7 +201,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from dualseg.core.errors import InputError
-from dualseg.data.images import read_image
+from dualseg.data.pictures.images import read_image
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
     try:

@@ -11,11 +11,11 @@ from dualseg.config import DataSettings, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import FIELDS, ImageSpec
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import CachedDataset, cached
-from dualseg.data.cache_stores import DiskStore
 from dualseg.data.dataset import FileDataset, Pair, images_of, with_images
 from dualseg.data.datasets.dataset_yaml import read_declaration
-from dualseg.data.image_settings import fill_in_mean_std, for_network
+from dualseg.data.loading.cache import CachedDataset, cached
+from dualseg.data.loading.cache_stores import DiskStore
+from dualseg.data.pictures.image_settings import fill_in_mean_std, for_network
 
 LABELS = LabelSpec(("a", "b"), ((0, 0, 0), (9, 9, 9)))
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data.images import (
+from dualseg.data.pictures.images import (
     read_image,
     read_label_values,
     read_palette,

@@ -11,13 +11,13 @@ from PIL import Image
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
-from dualseg.data import cache
-from dualseg.data.bands import read_part, read_pixels
-from dualseg.data.cache import CachedDataset, cached
-from dualseg.data.cache_stores import DiskStore
 from dualseg.data.dataset import FileDataset, Pair
-from dualseg.data.images import inspect_image, read_label_values, read_size
-from dualseg.data.tiff_pixels import Window
+from dualseg.data.loading import cache
+from dualseg.data.loading.cache import CachedDataset, cached
+from dualseg.data.loading.cache_stores import DiskStore
+from dualseg.data.pictures.bands import read_part, read_pixels
+from dualseg.data.pictures.images import inspect_image, read_label_values, read_size
+from dualseg.data.pictures.tiff_pixels import Window
 
 SIDE = 20_000
 DECLARED = ImageSpec(max_pixels=SIDE * SIDE)

@@ -4,8 +4,8 @@ import numpy as np
 from pictures import SquareDataset, save
 
 from dualseg.core.labels import LabelSpec
+from dualseg.data.checking.leaks import shared_images
 from dualseg.data.dataset import FileDataset, Pair
-from dualseg.data.leaks import shared_images
 
 LABELS = LabelSpec(("a", "b"), ((0, 0, 0), (9, 9, 9)))
 

@@ -9,7 +9,7 @@ from pictures import SquareDataset, gray, save
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import FileDataset, Pair, SegmentationDataset
-from dualseg.data.loaders import RawBatch, TrainLoader
+from dualseg.data.loading.loaders import RawBatch, TrainLoader
 
 
 def _loader(

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dualseg.data.pixel_operations import change_colors, mean_color, mirror, resize
-from dualseg.data.transforms import Window, cut, random_crop
+from dualseg.data.loading.transforms import Window, cut, random_crop
+from dualseg.data.pictures.pixel_operations import change_colors, mean_color, mirror, resize
 
 BANDS = (1, 2, 3, 4, 5, 13)
 

@@ -11,8 +11,8 @@ from pictures import SquareDataset
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
-from dualseg.data.loaders import RawBatch, TrainLoader
-from dualseg.data.resident import ResidentLoader
+from dualseg.data.loading.loaders import RawBatch, TrainLoader
+from dualseg.data.loading.resident import ResidentLoader
 
 CPU = torch.device("cpu")
 SHAPES = ((40, 56), (33, 70), (64, 31), (50, 50), (20, 20))

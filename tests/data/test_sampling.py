@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dualseg.core.labels import LabelSpec
-from dualseg.data.sampling import rare_class_weights
+from dualseg.data.loading.sampling import rare_class_weights
 
 LABELS = LabelSpec(("road", "car", "train"), ((0, 0, 0), (9, 9, 9), (5, 5, 5)))
 

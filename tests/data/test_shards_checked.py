@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from shard_files import image, label, pairs, png, write_tar
 
-from dualseg.data.cache import CachedDataset
-from dualseg.data.cache_stores import DiskStore, RamStore
-from dualseg.data.check_warnings import duplicate_warnings
-from dualseg.data.checker import check_dataset
+from dualseg.data.checking.check_warnings import duplicate_warnings
+from dualseg.data.checking.checker import check_dataset
 from dualseg.data.faults import DatasetError
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.loading.cache_stores import DiskStore, RamStore
 from dualseg.data.shards.reader import ShardDataset
 from dualseg.data.shards.source import describe_shards
 
@@ -47,7 +47,7 @@ def test_every_fault_has_its_code_and_names_the_member(tmp_path: Path) -> None:
 def test_a_shard_that_was_checked_is_not_decoded_again_until_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dualseg.data.check_records.SECONDS_WORTH_RECORDING", 0.0)
+    monkeypatch.setattr("dualseg.data.checking.check_records.SECONDS_WORTH_RECORDING", 0.0)
     dataset, records = _open(tmp_path, pairs(5)), tmp_path / "records"
     first = check_dataset(dataset, records=records)
     assert first.pixels_per_class[0] > 0

@@ -15,9 +15,9 @@ from dualseg.config import read_yaml
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import CachedDataset
-from dualseg.data.cache_stores import RamStore
 from dualseg.data.dataset import FileDataset
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.loading.cache_stores import RamStore
 from dualseg.data.shards.samples import decoded_key, encoded_key
 from dualseg.data.shards.source import describe_shards
 from dualseg.data.shards.writer import write_shards

@@ -7,7 +7,7 @@ from pictures import SquareDataset
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
-from dualseg.data.statistics import (
+from dualseg.data.labels.statistics import (
     class_shares,
     dataset_statistics,
     describe_sizes,

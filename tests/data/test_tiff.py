@@ -11,10 +11,10 @@ from tiff_files import write_tiff
 
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
-from dualseg.data.bands import read_part, read_pixels
-from dualseg.data.images import inspect_image, read_size
-from dualseg.data.tiff import read_layout
-from dualseg.data.tiff_pixels import Window, read_window
+from dualseg.data.pictures.bands import read_part, read_pixels
+from dualseg.data.pictures.images import inspect_image, read_size
+from dualseg.data.pictures.tiff import read_layout
+from dualseg.data.pictures.tiff_pixels import Window, read_window
 
 
 def _noise(dtype: str, bands: int = 5, height: int = 37, width: int = 53) -> np.ndarray:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dualseg.core.geometry import Size
-from dualseg.data.transforms import (
+from dualseg.data.loading.transforms import (
     Window,
     change_colors,
     cut,

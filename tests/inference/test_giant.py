@@ -11,7 +11,7 @@ from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
-from dualseg.data.bands import read_pixels
+from dualseg.data.pictures.bands import read_pixels
 from dualseg.inference import geotiff, giant
 from dualseg.inference.geotiff import GeoTiff
 from dualseg.inference.giant import predict_by_windows

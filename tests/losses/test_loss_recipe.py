@@ -3,7 +3,7 @@ import pytest
 from dualseg.config import check_recipe, load_recipe
 from dualseg.config.loss import CLASS_WEIGHT_RULES, LOSS_TERMS
 from dualseg.core.errors import InputError
-from dualseg.data import class_weights
+from dualseg.data.labels import class_weights
 
 
 def recipe_of(**sections):

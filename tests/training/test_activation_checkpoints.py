@@ -6,7 +6,7 @@ from torch import nn
 
 from dualseg.core.errors import InputError
 from dualseg.models.catalog import create_model
-from dualseg.training.activation_checkpoints import checkpoint_activations
+from dualseg.training.optimization.activation_checkpoints import checkpoint_activations
 
 
 def gradients(model: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.training.changes import changed_keys, require_same_course
+from dualseg.training.records.changes import changed_keys, require_same_course
 
 BEFORE = {"seed": 0, "training": {"lr": 0.1, "max_steps": 10}, "runtime": {"threads": None}}
 

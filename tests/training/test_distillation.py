@@ -16,15 +16,15 @@ from dualseg.core.geometry import shrink_images
 from dualseg.losses.distillation import distillation_loss
 from dualseg.losses.feature_affinity import feature_affinity_loss
 from dualseg.models.catalog import create_model
-from dualseg.training.batch import TrainingBatch
-from dualseg.training.distillation import (
+from dualseg.training.objectives.batch import TrainingBatch
+from dualseg.training.objectives.distillation import (
     Teacher,
     feature_distillation_loss,
     load_teacher,
     teacher_fingerprint,
     with_fingerprint,
 )
-from dualseg.training.objective import create_objective
+from dualseg.training.objectives.objective import create_objective
 from dualseg.training.trainer import resume, train
 
 CPU = torch.device("cpu")

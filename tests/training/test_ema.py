@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from dualseg.training.ema import WeightAverage
+from dualseg.training.optimization.ema import WeightAverage
 
 
 class Counted(nn.Module):

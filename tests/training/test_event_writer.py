@@ -6,8 +6,8 @@ from runs import Told
 from tiny import tiny_recipe
 
 from dualseg.core.files import DiskFullError
-from dualseg.training.event_writer import EventWriter
-from dualseg.training.history import History
+from dualseg.training.records.event_writer import EventWriter
+from dualseg.training.records.history import History
 from dualseg.training.trainer import train
 
 ENTRY = {"step": 2, "split": "train", "loss": 0.5}

@@ -6,7 +6,7 @@ import torch
 from dualseg.config import check_recipe
 from dualseg.core.facts import default_labels
 from dualseg.models.catalog import create_model, list_models
-from dualseg.training.objective import TrainingBatch, create_objective
+from dualseg.training.objectives.objective import TrainingBatch, create_objective
 
 BACKBONES = {
     "deeplabv1": "vgg16",

@@ -4,13 +4,13 @@ from tiny import TinyDataset, TinyNetwork, tiny_recipe
 from torch import nn
 
 from dualseg.core.errors import InputError
-from dualseg.data.loaders import RawBatch
+from dualseg.data.loading.loaders import RawBatch
 from dualseg.evaluation.evaluate import evaluation_mode
 from dualseg.models.catalog import create_model
-from dualseg.training.ema import WeightAverage
-from dualseg.training.freezing import freeze
-from dualseg.training.objective import create_objective
-from dualseg.training.optimizers import create_optimizer
+from dualseg.training.objectives.objective import create_objective
+from dualseg.training.optimization.ema import WeightAverage
+from dualseg.training.optimization.freezing import freeze
+from dualseg.training.optimization.optimizers import create_optimizer
 from dualseg.training.step import TrainingStep
 
 

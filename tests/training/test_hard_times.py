@@ -16,7 +16,7 @@ from dualseg.checkpoints.store import CheckpointStore
 from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError, write_bytes
 from dualseg.training import setup
-from dualseg.training.run_folder import LOCK_FILE, owned
+from dualseg.training.records.run_folder import LOCK_FILE, owned
 from dualseg.training.step import NonFiniteLossError
 from dualseg.training.trainer import resume, train
 

@@ -14,8 +14,8 @@ from tiny import TinyDataset, TinyNetwork, tiny_recipe
 
 from dualseg.checkpoints.tensors import read_tensors
 from dualseg.core.errors import InputError
-from dualseg.data import loaders
 from dualseg.data.catalog import Splits
+from dualseg.data.loading import loaders
 from dualseg.training import network, setup, trainer
 from dualseg.training.progress import Silent
 from dualseg.training.trainer import resume, train

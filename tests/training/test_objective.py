@@ -13,9 +13,9 @@ from dualseg.losses.lovasz import lovasz_softmax
 from dualseg.losses.ohem import ohem_cross_entropy
 from dualseg.losses.reconstruction import reconstruction_loss
 from dualseg.models.catalog import create_model
-from dualseg.training.batch import TrainingBatch
-from dualseg.training.objective import Objective, create_objective, num_auxiliary_heads
-from dualseg.training.optimizers import create_optimizer
+from dualseg.training.objectives.batch import TrainingBatch
+from dualseg.training.objectives.objective import Objective, create_objective, num_auxiliary_heads
+from dualseg.training.optimization.optimizers import create_optimizer
 
 
 def batch_of(size=(32, 48), images=2):

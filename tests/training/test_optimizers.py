@@ -6,7 +6,7 @@ from torch import nn
 from dualseg.config import TrainingSettings
 from dualseg.core.errors import InputError
 from dualseg.models.catalog import create_model
-from dualseg.training.optimizers import (
+from dualseg.training.optimization.optimizers import (
     create_optimizer,
     optimizer_tensors,
     restore_optimizer,

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.training.run_folder import owned, require_no_run, require_run
+from dualseg.training.records.run_folder import owned, require_no_run, require_run
 
 
 @pytest.mark.parametrize("trace", ["config.yaml", "metrics.jsonl", "checkpoints"])

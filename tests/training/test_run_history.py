@@ -7,7 +7,7 @@ import pytest
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError
-from dualseg.training.history import History
+from dualseg.training.records.history import History
 
 
 @pytest.fixture

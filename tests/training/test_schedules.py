@@ -6,7 +6,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from dualseg.config import check_recipe
 from dualseg.core.errors import InputError
-from dualseg.training.schedules import lr_factor
+from dualseg.training.optimization.schedules import lr_factor
 
 
 def test_poly_falls_from_one_to_almost_zero():

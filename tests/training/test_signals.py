@@ -15,7 +15,7 @@ from runs import assert_same_outcome
 from tiny import tiny_recipe
 
 from dualseg.config import Recipe
-from dualseg.data import loaders
+from dualseg.data.loading import loaders
 from dualseg.training.interruption import Interrupted
 from dualseg.training.progress import Silent
 from dualseg.training.trainer import resume, train

@@ -4,10 +4,10 @@ from tiny import TinyDataset, TinyNetwork, tiny_recipe
 from torch import Tensor
 
 from dualseg.core.processes import Processes
-from dualseg.data.loaders import RawBatch
+from dualseg.data.loading.loaders import RawBatch
 from dualseg.models.catalog import create_model
-from dualseg.training.objective import create_objective
-from dualseg.training.optimizers import create_optimizer
+from dualseg.training.objectives.objective import create_objective
+from dualseg.training.optimization.optimizers import create_optimizer
 from dualseg.training.step import (
     NonFiniteLossError,
     TrainingStep,

@@ -10,8 +10,8 @@ from tiny import tiny_recipe
 from torch import nn
 
 from dualseg.core.processes import joined_processes
-from dualseg.training.freezing import freeze
-from dualseg.training.synced_batch_norm import SyncedBatchNorm, synchronize_batch_norm
+from dualseg.training.optimization.freezing import freeze
+from dualseg.training.optimization.synced_batch_norm import SyncedBatchNorm, synchronize_batch_norm
 
 
 def layer(kind: str) -> nn.Module:

@@ -18,7 +18,7 @@ from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import Splits
 from dualseg.training import preflight, setup, trainer
 from dualseg.training.progress import Silent
-from dualseg.training.run_folder import owned
+from dualseg.training.records.run_folder import owned
 from dualseg.training.step import NonFiniteLossError
 from dualseg.training.trainer import train
 

@@ -1,7 +1,7 @@
 import pytest
 from tiny import tiny_recipe
 
-from dualseg.training.warm_up import shorten_warm_ups
+from dualseg.training.optimization.warm_up import shorten_warm_ups
 
 
 def shortened(max_steps: int, *, training: int, dsrl: int, enabled: bool = True):

@@ -15,7 +15,7 @@ from dualseg.evaluation.gallery import draw_images
 from dualseg.evaluation.latency import measure_latency
 from dualseg.models.segmentation import SegmentationModel
 from dualseg.training.environment import choose_device
-from dualseg.training.run_folder import CONFIG_FILE
+from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.visual.compared_runs import ComparedRun, open_runs
 from dualseg.visual.paired import paired_difference_over_images
 from dualseg.visual.run_comparison import wanted_images, write_run_comparison
@@ -73,8 +73,9 @@ def _with_latency(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
 def _with_pictures(
     runs: Sequence[ComparedRun], scratch: Path
 ) -> tuple[list[ComparedRun], list[str]]:
-    """The first and the last run with the pictures they do not keep; and what went wrong, in words:
-    data or checkpoint may be gone, and the rest of the page is still worth having.
+    """The first and the last run with predictions of the images shown, and these at native size;
+    and what went wrong, in words: data or checkpoint may be gone, and the rest of the page is still
+    worth having.
     """
     names = wanted_images(runs)
     if not names:

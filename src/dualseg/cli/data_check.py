@@ -11,7 +11,7 @@ from dualseg.core.errors import InputError
 
 if TYPE_CHECKING:
     from dualseg.data.catalog import Splits
-    from dualseg.data.checker import DatasetSummary
+    from dualseg.data.checking.checker import DatasetSummary
     from dualseg.data.faults import Fault
 
 WRONG_DATA = 2
@@ -39,8 +39,8 @@ def check(
     from dualseg.config import DataSettings
     from dualseg.core.files import write_json
     from dualseg.data.catalog import open_splits
-    from dualseg.data.check_warnings import duplicate_warnings
-    from dualseg.data.checker import check_dataset
+    from dualseg.data.checking.check_warnings import duplicate_warnings
+    from dualseg.data.checking.checker import check_dataset
     from dualseg.data.faults import DatasetError
 
     if out is not None and out.suffix.lower() != ".json":

@@ -15,7 +15,7 @@ def download(
     json: Json = False,
 ) -> None:
     """Fetch a data set, check its SHA-256 and unpack it; a broken download goes on."""
-    from dualseg.data.downloads import download_dataset, find_download
+    from dualseg.data.downloading.downloads import download_dataset, find_download
 
     download = find_download(name)
     total = sum(file.num_bytes for file in download.files)

@@ -36,9 +36,9 @@ def stats(
     from dualseg.config import DataSettings
     from dualseg.core.files import write_text
     from dualseg.data.catalog import open_splits
-    from dualseg.data.class_weights import CLASS_WEIGHT_RULES, class_weights
     from dualseg.data.faults import printable
-    from dualseg.data.statistics import (
+    from dualseg.data.labels.class_weights import CLASS_WEIGHT_RULES, class_weights
+    from dualseg.data.labels.statistics import (
         dataset_statistics,
         describe_sizes,
         inverse_log_weights,
@@ -132,8 +132,8 @@ def show(
     from dualseg.cli.recipes import read_recipe
     from dualseg.core.files import write_bytes
     from dualseg.data.catalog import open_splits
-    from dualseg.data.loaders import TrainLoader
-    from dualseg.data.sampling import rare_class_weights
+    from dualseg.data.loading.loaders import TrainLoader
+    from dualseg.data.loading.sampling import rare_class_weights
     from dualseg.visual.data_page import contact_sheet
     from dualseg.visual.pictures import encode_png
 

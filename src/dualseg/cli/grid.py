@@ -14,7 +14,7 @@ from dualseg.core.files import write_json
 from dualseg.evaluation.latency import count_parameters, measure_latency
 from dualseg.training.ablation import VARIANTS, AblationRun, run_ablation
 from dualseg.training.pace import seconds_per_epoch
-from dualseg.training.run_folder import CONFIG_FILE
+from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.training.trainer import is_finished, resume, train
 from dualseg.visual.comparison import write_comparison
 from dualseg.visual.comparison_rows import ComparisonRow, paired_difference

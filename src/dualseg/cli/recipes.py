@@ -10,7 +10,7 @@ from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import SHARDS, kind_of_folder, list_datasets, open_dataset
 from dualseg.data.dataset import SegmentationDataset
-from dualseg.data.image_settings import for_network
+from dualseg.data.pictures.image_settings import for_network
 from dualseg.data.shards.source import are_shards
 from dualseg.data.shards.urls import normalized
 

@@ -30,7 +30,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Rebuild report.html of a run from its folder, or compare several runs on one page."""
-    from dualseg.training.run_folder import require_run
+    from dualseg.training.records.run_folder import require_run
 
     for run in runs:
         require_run(run)

@@ -24,7 +24,7 @@ from dualseg.inference.protocol import strategy
 from dualseg.inference.strategies import find_facts
 from dualseg.metrics.interval import MiouInterval, mious
 from dualseg.training.environment import choose_device
-from dualseg.training.run_folder import CONFIG_FILE
+from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.visual.report import write_report
 
 REPORT_SCORES = ("interval", "calibration", "boundary_iou", "object_sizes")

@@ -8,7 +8,7 @@ from dualseg.config.section import Section
 
 
 class DistillationSettings(Section):
-    """A frozen teacher beside the labels; see `dualseg.training.distillation`.
+    """A frozen teacher beside the labels; see `dualseg.training.objectives.distillation`.
 
     `teacher` is a run folder or a `.safetensors` file. It is fed the crop as it was before the
     shrink (`full`), or what the student is fed (`same`). `weight` belongs to the class

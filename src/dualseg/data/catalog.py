@@ -10,7 +10,6 @@ from dualseg.config import DataSettings
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.image_spec import FIELDS
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import cached
 from dualseg.data.dataset import SegmentationDataset, images_of, with_images
 from dualseg.data.datasets.ade20k import open_ade20k
 from dualseg.data.datasets.camvid import has_camvid_layout, open_camvid
@@ -26,6 +25,7 @@ from dualseg.data.datasets.sbd import open_sbd
 from dualseg.data.datasets.streets import Streets
 from dualseg.data.datasets.voc import open_voc
 from dualseg.data.datasets.voc_aug import open_voc_aug
+from dualseg.data.loading.cache import cached
 from dualseg.data.shards.source import are_shards, describe_shards
 
 SHARDS = "shards"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from dualseg.core.errors import InputError, first_few
 from dualseg.core.image_spec import ImageSpec, Pixels
 from dualseg.core.labels import LabelSpec
-from dualseg.data.bands import read_pixels
-from dualseg.data.images import read_label_values
+from dualseg.data.pictures.bands import read_pixels
+from dualseg.data.pictures.images import read_label_values
 
 SMALL_IDS = 1 << 16
 EXACT_IN_FLOAT32 = 1 << 24  # cv2 counts in this type

@@ -21,7 +21,7 @@ from dualseg.core.files import new_folder, write_bytes, write_json
 from dualseg.core.geometry import shrink_images
 from dualseg.core.image_spec import to_rgb
 from dualseg.data.dataset import SegmentationDataset
-from dualseg.data.images import write_label_png
+from dualseg.data.pictures.images import write_label_png
 from dualseg.evaluation.evaluate import Evaluation, evaluation_mode
 from dualseg.evaluation.latency import count_parameters
 from dualseg.inference.label_maps import label_map_of

@@ -18,8 +18,8 @@ from dualseg.core.files import TEMPORARY_MARK, DiskFullError, sync_folder
 from dualseg.core.geometry import Size
 from dualseg.core.image_spec import ImageSpec, Pixels
 from dualseg.core.labels import LabelSpec
-from dualseg.data.bands import finished, used_bands
-from dualseg.data.tiff import is_tiff
+from dualseg.data.pictures.bands import finished, used_bands
+from dualseg.data.pictures.tiff import is_tiff
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader, DatasetWriter

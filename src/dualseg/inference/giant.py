@@ -11,8 +11,8 @@ from dualseg.core.files import write_bytes
 from dualseg.core.geometry import Size
 from dualseg.core.image_spec import ImageSpec, Pixels, to_rgb
 from dualseg.core.labels import LabelSpec
-from dualseg.data.images import facts_of
-from dualseg.data.picture_files import layout_of, opened
+from dualseg.data.pictures.images import facts_of
+from dualseg.data.pictures.picture_files import layout_of, opened
 from dualseg.inference.geotiff import GeoTiff, new_label_tiff, small_cache, write_block
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.tiles import Tiling, predict_tiles

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualseg.core.errors import InputError
-from dualseg.data.images import IMAGE_SUFFIXES
+from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 
 def find_images(inputs: Sequence[str | Path]) -> list[Path]:

@@ -13,8 +13,8 @@ from dualseg.core.facts import ModelFacts
 from dualseg.core.files import write_bytes
 from dualseg.core.geometry import Size
 from dualseg.core.image_spec import Pixels, to_rgb
-from dualseg.data.bands import read_pixels
-from dualseg.data.tiff import is_tiff
+from dualseg.data.pictures.bands import read_pixels
+from dualseg.data.pictures.tiff import is_tiff
 from dualseg.inference.array_source import tiled_label_map
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.crf_step import refined

@@ -13,7 +13,7 @@ from dualseg.checkpoints.model_files import load_model
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.core.image_spec import ImageSpec, Pixels
-from dualseg.data.bands import finished, pixels_of_picture, read_pixels
+from dualseg.data.pictures.bands import finished, pixels_of_picture, read_pixels
 from dualseg.inference.label_maps import label_map_of
 from dualseg.inference.strategies import (
     LogitsFunction,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import TEMPORARY_MARK, new_folder, sync_folder
-from dualseg.data.images import write_label_png
+from dualseg.data.pictures.images import write_label_png
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.crf_step import refined
 from dualseg.inference.inputs import find_images

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.files import write_bytes, write_text
 from dualseg.core.labels import LabelSpec
-from dualseg.data.images import write_label_png
+from dualseg.data.pictures.images import write_label_png
 from dualseg.inference.geotiff import georeference_of, rasterio
 from dualseg.visual.overlay import blend, borders, paint
 from dualseg.visual.pictures import encode_png

@@ -12,8 +12,8 @@ from typing import Any
 
 from dualseg.config import Recipe, check_recipe, load_recipe
 from dualseg.core.errors import InputError, nearest
-from dualseg.training.changes import changed_keys
-from dualseg.training.run_folder import CONFIG_FILE
+from dualseg.training.records.changes import changed_keys
+from dualseg.training.records.run_folder import CONFIG_FILE
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "low label": {"dsrl": {"enabled": False}, "data": {"label_size": "input"}},

@@ -13,15 +13,15 @@ from dualseg.checkpoints.training_state import Position, TrainingState
 from dualseg.core.facts import ModelFacts
 from dualseg.core.files import DiskFullError
 from dualseg.core.processes import ALONE, Processes
-from dualseg.data.loaders import BatchSource, RawBatch
+from dualseg.data.loading.loaders import BatchSource, RawBatch
 from dualseg.training.early_stopping import EarlyStopping
-from dualseg.training.ema import WeightAverage
-from dualseg.training.event_writer import EventWriter
-from dualseg.training.history import History
 from dualseg.training.interruption import Interrupted, StopRequest
+from dualseg.training.optimization.ema import WeightAverage
 from dualseg.training.plan import Plan
 from dualseg.training.profiling import StepProfiler
 from dualseg.training.progress import Progress
+from dualseg.training.records.event_writer import EventWriter
+from dualseg.training.records.history import History
 from dualseg.training.step import NonFiniteLossError, StepResult, TrainingStep
 
 Evaluate = Callable[[nn.Module, Callable[[int, int], None]], dict[str, Any]]

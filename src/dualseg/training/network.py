@@ -13,9 +13,9 @@ from dualseg.data.dataset import images_of
 from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.model import DsrlModel
 from dualseg.models.segmentation import SegmentationModel
-from dualseg.training.activation_checkpoints import checkpoint_activations
-from dualseg.training.gradients import share_gradients
-from dualseg.training.synced_batch_norm import synchronize_batch_norm
+from dualseg.training.optimization.activation_checkpoints import checkpoint_activations
+from dualseg.training.optimization.gradients import share_gradients
+from dualseg.training.optimization.synced_batch_norm import synchronize_batch_norm
 
 PARTS_THAT_MAY_BE_NEW = ("sisr_decoder.", "ftm.", "auxiliary_heads.", "host.auxiliary_heads.")
 

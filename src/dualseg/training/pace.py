@@ -5,7 +5,7 @@ from statistics import median
 
 from dualseg.config import load_recipe
 from dualseg.core.history import METRICS_FILE, read_history
-from dualseg.training.run_folder import CONFIG_FILE
+from dualseg.training.records.run_folder import CONFIG_FILE
 
 
 def seconds_per_epoch(run_folder: Path) -> float | None:

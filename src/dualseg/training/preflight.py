@@ -8,18 +8,18 @@ from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 from dualseg.core.processes import ALONE, Processes
 from dualseg.data.catalog import Splits
-from dualseg.data.checker import check_dataset
-from dualseg.data.class_weights import class_weights
+from dualseg.data.checking.checker import check_dataset
+from dualseg.data.checking.leaks import describe_leak
 from dualseg.data.dataset import images_of
-from dualseg.data.image_settings import fill_in_mean_std
-from dualseg.data.leaks import describe_leak
+from dualseg.data.labels.class_weights import class_weights
+from dualseg.data.labels.statistics import dataset_statistics
+from dualseg.data.pictures.image_settings import fill_in_mean_std
 from dualseg.data.shards.source import in_every_folder
-from dualseg.data.statistics import dataset_statistics
 from dualseg.models.entries import fill_in_defaults
-from dualseg.training.distillation import with_fingerprint
+from dualseg.training.objectives.distillation import with_fingerprint
+from dualseg.training.optimization.warm_up import shorten_warm_ups
 from dualseg.training.plan import create_plan
 from dualseg.training.smallest_map import require_two_values
-from dualseg.training.warm_up import shorten_warm_ups
 
 LARGEST_DEFAULT_CROP = 768
 

@@ -22,7 +22,7 @@ from dualseg.training.environment import repeatable, using_threads
 from dualseg.training.loop import TrainingLoop
 from dualseg.training.network import start_network
 from dualseg.training.progress import Progress
-from dualseg.training.run_folder import require_no_run
+from dualseg.training.records.run_folder import require_no_run
 from dualseg.training.setup import assemble, checkpoint_bytes
 from dualseg.training.step import NonFiniteLossError
 from dualseg.training.trainer import prepare

@@ -17,35 +17,35 @@ from dualseg.core.facts import ModelFacts
 from dualseg.core.processes import ALONE, Processes
 from dualseg.data.catalog import Splits
 from dualseg.data.dataset import images_of
-from dualseg.data.loaders import BatchSource, TrainLoader
-from dualseg.data.resident import ResidentLoader
-from dualseg.data.sampling import rare_class_weights
+from dualseg.data.loading.loaders import BatchSource, TrainLoader
+from dualseg.data.loading.resident import ResidentLoader
+from dualseg.data.loading.sampling import rare_class_weights
 from dualseg.evaluation.evaluate import evaluate
-from dualseg.training.distillation import load_teacher
 from dualseg.training.early_stopping import EarlyStopping
-from dualseg.training.ema import WeightAverage
 from dualseg.training.environment import (
     choose_device,
     describe_environment,
     require_precision,
 )
-from dualseg.training.event_writer import EventWriter
-from dualseg.training.freezing import freeze
-from dualseg.training.history import History
 from dualseg.training.loop import Evaluate, StopEvaluation, TrainingLoop
 from dualseg.training.loop_state import loop_tensors, restore_loop
 from dualseg.training.network import Network, network_to_train
-from dualseg.training.objective import create_objective, num_auxiliary_heads
-from dualseg.training.optimizers import (
+from dualseg.training.objectives.distillation import load_teacher
+from dualseg.training.objectives.objective import create_objective, num_auxiliary_heads
+from dualseg.training.optimization.ema import WeightAverage
+from dualseg.training.optimization.freezing import freeze
+from dualseg.training.optimization.optimizers import (
     create_optimizer,
     num_moments,
     optimizer_tensors,
     restore_optimizer,
 )
+from dualseg.training.optimization.schedules import lr_factor_of
 from dualseg.training.plan import create_plan
 from dualseg.training.progress import Progress
-from dualseg.training.run_folder import TENSORBOARD_FOLDER
-from dualseg.training.schedules import lr_factor_of
+from dualseg.training.records.event_writer import EventWriter
+from dualseg.training.records.history import History
+from dualseg.training.records.run_folder import TENSORBOARD_FOLDER
 from dualseg.training.shared_evaluation import evaluate_together
 from dualseg.training.step import TrainingStep
 

@@ -18,9 +18,9 @@ from dualseg.core.geometry import normalize_images, shrink_images, shrink_label_
 from dualseg.core.labels import IGNORE_INDEX
 from dualseg.core.outputs import SegmentationOutput
 from dualseg.core.processes import ALONE, Processes
-from dualseg.data.loaders import RawBatch
-from dualseg.training.batch import TrainingBatch
-from dualseg.training.optimizers import set_lr
+from dualseg.data.loading.loaders import RawBatch
+from dualseg.training.objectives.batch import TrainingBatch
+from dualseg.training.optimization.optimizers import set_lr
 
 Objective = Callable[[SegmentationOutput, TrainingBatch, int], Mapping[str, Tensor]]
 

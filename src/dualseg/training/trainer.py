@@ -13,8 +13,6 @@ from dualseg.core.errors import InputError
 from dualseg.core.files import write_text
 from dualseg.core.processes import Processes, joined_processes
 from dualseg.data.catalog import Splits, open_splits
-from dualseg.training.changes import LENGTH, changed_keys, require_same_course
-from dualseg.training.data_record import require_same_data, write_data_record
 from dualseg.training.environment import (
     choose_device,
     describe_environment,
@@ -23,15 +21,17 @@ from dualseg.training.environment import (
     threads_to_resume,
     using_threads,
 )
-from dualseg.training.history import History
 from dualseg.training.interruption import stop_on_signals
 from dualseg.training.loop import TrainingLoop
 from dualseg.training.network import start_network
+from dualseg.training.optimization.schedules import FOLLOW_THE_LENGTH
 from dualseg.training.preflight import check_data, fill_in, resolve_paths
 from dualseg.training.profiling import PROFILE_FOLDER, StepProfiler
 from dualseg.training.progress import Progress, Silent
-from dualseg.training.run_folder import CONFIG_FILE, owned, require_no_run, require_run
-from dualseg.training.schedules import FOLLOW_THE_LENGTH
+from dualseg.training.records.changes import LENGTH, changed_keys, require_same_course
+from dualseg.training.records.data_record import require_same_data, write_data_record
+from dualseg.training.records.history import History
+from dualseg.training.records.run_folder import CONFIG_FILE, owned, require_no_run, require_run
 from dualseg.training.setup import assemble, checkpoint_bytes, restore
 
 

@@ -7,7 +7,7 @@ from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.convert.description import write_numbered_classes
 from dualseg.data.convert.samples import Sample
-from dualseg.data.images import write_label_png
+from dualseg.data.pictures.images import write_label_png
 
 
 def write_mask(out: Path, sample: Sample) -> None:

@@ -17,10 +17,10 @@ from dualseg.core.errors import InputError, first_few
 from dualseg.core.files import write_bytes
 from dualseg.core.geometry import Size
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import CachedDataset
 from dualseg.data.dataset import SegmentationDataset, images_of
 from dualseg.data.datasets.folder_names import alike
-from dualseg.data.images import read_size
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.pictures.images import read_size
 from dualseg.data.shards.reader import ShardDataset
 
 

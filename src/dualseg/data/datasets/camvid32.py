@@ -6,10 +6,10 @@ The 11 classes of `GROUPS` are those of the SegNet edition (`camvid`), made of t
 from pathlib import Path
 
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec
-from dualseg.data.color_labels import read_color_values
 from dualseg.data.dataset import FileDataset, Pair, RawValues
 from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.data.datasets.layout import Layout
+from dualseg.data.labels.color_labels import read_color_values
 
 # Name and colour as in label_colors.txt, and the one of the 11 classes it belongs to.
 CLASSES = (

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec
-from dualseg.data.color_labels import unpack_color
+from dualseg.data.checking.mask_facts import MOST_COLORS, MaskFacts
 from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.data.datasets.cityscapes import TRAIN_IDS as CITYSCAPES_LABELS
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
 from dualseg.data.datasets.voc import VOC_LABELS
-from dualseg.data.mask_facts import MOST_COLORS, MaskFacts
-from dualseg.data.smeared_labels import MOST_UNDECIDED, ColorReader, undecided_share
+from dualseg.data.labels.color_labels import unpack_color
+from dualseg.data.labels.smeared_labels import MOST_UNDECIDED, ColorReader, undecided_share
 
 BLACK: Color = (0, 0, 0)
 MAX_COLORS = 40

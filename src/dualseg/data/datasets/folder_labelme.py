@@ -30,7 +30,7 @@ from dualseg.data.datasets.folder_drawn import (
 )
 from dualseg.data.datasets.folder_listing import pictures
 from dualseg.data.datasets.folder_places import ANNOTATION_FOLDERS, Place, find_places, head
-from dualseg.data.images import read_size
+from dualseg.data.pictures.images import read_size
 
 MAX_JSON_BYTES = 1 << 26  # LabelMe may put the whole image into it
 LABEL_FOLDERS = (*ANNOTATION_FOLDERS, "labelme", "json", "jsons", "labels")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec, voc_palette
+from dualseg.data.checking.mask_facts import MaskFacts
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
 from dualseg.data.datasets.folder_smeared import refuse_smeared_values, snapped_values
-from dualseg.data.images import read_palette
-from dualseg.data.mask_facts import MaskFacts
+from dualseg.data.pictures.images import read_palette
 
 MAX_INFERRED = 40  # more values than this are gray levels rather than classes
 LOOKED_AT = 100  # masks; where those have no palette, none is expected

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from dualseg.data.images import IMAGE_SUFFIXES
+from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 
 def pictures(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
 from dualseg.data.datasets.folder_listing import pictures
 from dualseg.data.datasets.folder_names import looks_like_mask, match_names
-from dualseg.data.images import IMAGE_SUFFIXES
+from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 IMAGE_COLUMNS = ("image", "images", "image_path", "img")
 MASK_COLUMNS = ("mask", "label", "mask_path", "label_path", "annotation")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.core.labels import LabelSpec
+from dualseg.data.checking.mask_facts import MaskFacts, Progress, scan_masks
 from dualseg.data.dataset import Pair, RawValues, read_label_file
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
 from dualseg.data.datasets.folder_colors import meaning_of_colors
 from dualseg.data.datasets.folder_labels import meaning_of_values
-from dualseg.data.mask_facts import MaskFacts, Progress, scan_masks
-from dualseg.data.smeared_labels import GrayReader
+from dualseg.data.labels.smeared_labels import GrayReader
 
 ReadValues = Callable[[Pair], RawValues]
 ALPHA = "alpha: the same in every pixel of a mask, so it is left out"

@@ -7,9 +7,9 @@ import numpy as np
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import IGNORE_INDEX
+from dualseg.data.checking.mask_facts import MaskFacts
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
-from dualseg.data.mask_facts import MaskFacts
-from dualseg.data.smeared_labels import MOST_UNDECIDED, UNDECIDED, nearest_values
+from dualseg.data.labels.smeared_labels import MOST_UNDECIDED, UNDECIDED, nearest_values
 
 DRAWN = (0, 255)  # background and foreground as they are usually drawn
 NEAR_DRAWN = 32

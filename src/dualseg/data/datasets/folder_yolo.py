@@ -32,7 +32,7 @@ from dualseg.data.datasets.folder_drawn import (
 )
 from dualseg.data.datasets.folder_listing import pictures
 from dualseg.data.datasets.folder_places import Place, find_places
-from dualseg.data.images import read_size
+from dualseg.data.pictures.images import read_size
 
 MAX_TXT_BYTES = 1 << 26
 MAX_SHARE = 2.0  # a number beyond this is meant in pixels

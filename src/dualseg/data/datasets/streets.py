@@ -15,7 +15,7 @@ from PIL import Image
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.files import new_folder, write_atomic, write_text
 from dualseg.core.labels import LabelSpec
-from dualseg.data.images import write_label_png
+from dualseg.data.pictures.images import write_label_png
 from dualseg.data.scenes.scene import draw_scene
 
 SIZE = (192, 256)

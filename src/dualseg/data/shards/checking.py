@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from dualseg.data.cache import CachedDataset
-from dualseg.data.cache_stores import DiskStore
-from dualseg.data.check_records import FileRecords
+from dualseg.data.checking.check_records import FileRecords
+from dualseg.data.checking.pair_check import Checked, look_at
 from dualseg.data.dataset import Pair
 from dualseg.data.faults import Fault
-from dualseg.data.pair_check import Checked, look_at
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.loading.cache_stores import DiskStore
 from dualseg.data.scanning import in_order
 from dualseg.data.shards.reader import ShardDataset
 

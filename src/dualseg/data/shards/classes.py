@@ -9,9 +9,9 @@ from pathlib import Path
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_json
 from dualseg.core.labels import LabelSpec
+from dualseg.data.checking.mask_facts import MaskFacts, read_mask_facts
 from dualseg.data.datasets.dataset_yaml import Declaration
 from dualseg.data.datasets.folder_labels import meaning_of_values
-from dualseg.data.mask_facts import MaskFacts, read_mask_facts
 from dualseg.data.scanning import in_order
 from dualseg.data.shards.index import default_index_folder
 from dualseg.data.shards.member_file import as_file

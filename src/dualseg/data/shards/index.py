@@ -15,7 +15,7 @@ from typing import Any
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_bytes
-from dualseg.data.cache import default_cache_folder
+from dualseg.data.loading.cache import default_cache_folder
 from dualseg.data.shards.members import Member, scan_members
 from dualseg.data.shards.reading import Stamp, read_range, read_small, stamp_of
 from dualseg.data.shards.urls import INDEX_SUFFIX, is_url, shown

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec, Pixels
 from dualseg.core.labels import LabelSpec
-from dualseg.data.bands import read_pixels
 from dualseg.data.dataset import PLAIN, RawValues, map_values
-from dualseg.data.images import PictureFacts, inspect_image, read_label_values
+from dualseg.data.pictures.bands import read_pixels
+from dualseg.data.pictures.images import PictureFacts, inspect_image, read_label_values
 from dualseg.data.shards.cache import ShardCache
 from dualseg.data.shards.member_file import as_file
 from dualseg.data.shards.members import BLOCK, header_fits

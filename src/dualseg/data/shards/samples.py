@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError, first_few
-from dualseg.data.images import IMAGE_SUFFIXES
+from dualseg.data.pictures.images import IMAGE_SUFFIXES
 from dualseg.data.shards.members import Member
 from dualseg.data.shards.urls import name_of, shown
 

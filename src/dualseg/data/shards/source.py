@@ -10,7 +10,7 @@ from dualseg.core.errors import InputError, first_few, nearest
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, VAL_SHARE
-from dualseg.data.images import IMAGE_SUFFIXES
+from dualseg.data.pictures.images import IMAGE_SUFFIXES
 from dualseg.data.shards.cache import cache_from_environment
 from dualseg.data.shards.classes import infer_labels
 from dualseg.data.shards.index import Progress, read_indexes

@@ -15,9 +15,9 @@ from dualseg.core.errors import InputError
 from dualseg.core.files import write_atomic, write_bytes
 from dualseg.core.image_spec import Pixels
 from dualseg.core.labels import LabelSpec
-from dualseg.data.cache import CachedDataset
 from dualseg.data.dataset import SegmentationDataset, images_of
-from dualseg.data.images import IMAGE_SUFFIXES
+from dualseg.data.loading.cache import CachedDataset
+from dualseg.data.pictures.images import IMAGE_SUFFIXES
 from dualseg.data.shards.index import index_content
 from dualseg.data.shards.members import BLOCK, MAX_MEMBER_BYTES, Member
 from dualseg.data.shards.reader import ShardDataset

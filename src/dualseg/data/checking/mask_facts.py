@@ -1,0 +1,184 @@
+"""What a label file holds, before anyone says what it means: ids, gray levels or colours."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dualseg.core.errors import InputError
+from dualseg.core.geometry import Size
+from dualseg.core.image_spec import MAX_PIXELS
+from dualseg.data.checking.check_records import FileRecords, Row, default_records_folder
+from dualseg.data.dataset import RawValues, count_values
+from dualseg.data.faults import PictureError
+from dualseg.data.labels.color_labels import pack_colors
+from dualseg.data.pictures.images import read_image, read_label_values
+from dualseg.data.scanning import in_order
+
+MASK = "mask"  # the kind of these rows among the records
+MOST_COLORS = 256  # so many are kept one by one; photographs have more
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+JPEG_START = b"\xff\xd8\xff"
+FEW_VALUES = 40
+
+MaskKind = Literal["ids", "gray", "colors"]
+Progress = Callable[[int, int], object]
+
+
+class MaskFacts(NamedTuple):
+    """What a label file holds.
+
+    Attributes:
+        size: (height, width) as displayed.
+        kind: ids: one number a pixel. gray: a colour picture whose channels are equal everywhere.
+            colors: a colour picture.
+        counts: Value -> pixels; colours as `pack_colors` numbers them, the most frequent ones.
+        num_values: How many values or colours there are.
+        alpha: Lowest and highest value of an alpha channel; None where there is none.
+        lossy: Whether it is a JPEG, which smears every edge.
+    """
+
+    size: Size
+    kind: MaskKind
+    counts: dict[int, int]
+    num_values: int
+    alpha: tuple[int, int] | None
+    lossy: bool
+
+
+def scan_masks(
+    masks: Sequence[Path],
+    *,
+    progress: Progress | None = None,
+    records: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> list[MaskFacts | InputError]:
+    """Looks at every label file; those that have not changed since the last time are not decoded.
+
+    Args:
+        masks: The files.
+        progress: Called with (done, total) before the first and after each.
+        records: Folder where results are kept; the user's cache folder where not given.
+        max_pixels: Larger ones are refused by their header.
+
+    Returns:
+        What each file holds, or why it cannot be read.
+    """
+    kept = FileRecords(records or default_records_folder())
+    start, found = time.monotonic(), []
+    if progress is not None:
+        progress(0, len(masks))
+    for facts in in_order(lambda i: _known_or_read(masks[i], kept, max_pixels), len(masks)):
+        found.append(facts)
+        if progress is not None:
+            progress(len(found), len(masks))
+    kept.save(seconds=time.monotonic() - start)
+    return found
+
+
+def read_mask_facts(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskFacts:
+    """Decodes a label file and counts its values.
+
+    Raises:
+        InputError: It cannot be read, or holds fractions.
+    """
+    try:
+        values = read_label_values(path, max_pixels=max_pixels)
+    except PictureError as error:
+        if not _is_of_colors(error):
+            raise
+        return _facts_of_colors(path, max_pixels)
+    counts = count_values(values)
+    size = values.shape[0], values.shape[1]
+    return MaskFacts(size, "ids", counts, len(counts), None, _is_jpeg(path, len(counts)))
+
+
+def read_gray_values(path: Path) -> RawValues:
+    """The values of a label file, also where they stand in three equal channels.
+
+    Returns:
+        (H, W).
+
+    Raises:
+        InputError: As `read_label_values`, or the channels differ.
+    """
+    try:
+        return read_label_values(path)
+    except PictureError as error:
+        if not _is_of_colors(error):
+            raise
+        pixels = read_image(path)
+        if not _are_equal(pixels):
+            raise
+        return np.ascontiguousarray(pixels[..., 0])
+
+
+def mask_row(facts: MaskFacts) -> Row:
+    """Plain values, as the records keep them."""
+    flat = [number for pair in facts.counts.items() for number in pair]
+    return [*facts.size, facts.kind, facts.num_values, facts.alpha, facts.lossy, *flat]
+
+
+def mask_facts(row: Row) -> MaskFacts:
+    """The inverse of `mask_row`."""
+    height, width, kind, num_values, alpha, lossy, *flat = row
+    counts = dict(zip(flat[0::2], flat[1::2], strict=True))
+    low_high = None if alpha is None else (alpha[0], alpha[1])
+    return MaskFacts((height, width), kind, counts, num_values, low_high, lossy)
+
+
+def _known_or_read(path: Path, records: FileRecords, max_pixels: int) -> MaskFacts | InputError:
+    stamp, row = records.find(MASK, path)
+    if row is not None:
+        return mask_facts(row)
+    try:
+        facts = read_mask_facts(path, max_pixels=max_pixels)
+    except InputError as error:
+        return error
+    records.keep(MASK, path, stamp, mask_row(facts))
+    return facts
+
+
+def _facts_of_colors(path: Path, max_pixels: int) -> MaskFacts:
+    pixels = read_image(path, max_pixels=max_pixels)
+    size = pixels.shape[0], pixels.shape[1]
+    if _are_equal(pixels):
+        counts = count_values(pixels[..., 0])
+        jpeg = _is_jpeg(path, len(counts))
+        return MaskFacts(size, "gray", counts, len(counts), _alpha(path), jpeg)
+    values, numbers = np.unique(pack_colors(pixels), return_counts=True)
+    most = np.argsort(-numbers, kind="stable")[:MOST_COLORS]
+    counts = dict(zip(values[most].tolist(), numbers[most].tolist(), strict=True))
+    jpeg = _is_jpeg(path, len(values))
+    return MaskFacts(size, "colors", counts, len(values), _alpha(path), jpeg)
+
+
+def _is_of_colors(error: PictureError) -> bool:
+    return error.fault.code == "E104" and "colour" in error.fault.found
+
+
+def _are_equal(pixels: NDArray[np.uint8]) -> bool:
+    red = pixels[..., 0]
+    return bool((red == pixels[..., 1]).all() and (red == pixels[..., 2]).all())
+
+
+def _alpha(path: Path) -> tuple[int, int] | None:
+    with Image.open(path) as image:
+        if "A" not in image.getbands():
+            return None
+        low, high = image.getchannel("A").getextrema()
+    return int(low), int(high)  # type: ignore[arg-type]
+
+
+def _is_jpeg(path: Path, num_values: int) -> bool:
+    """By its name, or where it has suspiciously many values by its first bytes."""
+    if path.suffix.lower() in JPEG_SUFFIXES:
+        return True
+    if num_values <= FEW_VALUES:
+        return False
+    with open(path, "rb") as file:
+        return file.read(3) == JPEG_START

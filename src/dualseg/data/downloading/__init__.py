@@ -1,0 +1,1 @@
+"""Data sets that may be fetched, and archives that are not trusted."""

@@ -1,0 +1,1 @@
+"""What label files say: values, colours, counts, weights."""

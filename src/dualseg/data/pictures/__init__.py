@@ -1,0 +1,1 @@
+"""Pictures as they are: formats, bands, orientation, bytes that are no picture."""

@@ -1,0 +1,1 @@
+"""What moves the weights: optimiser, rates, frozen parts, averages, gradients of many processes."""
