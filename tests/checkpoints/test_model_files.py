@@ -141,7 +141,6 @@ def test_no_pretrained_weights_are_looked_for_when_loading(saved, facts):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("hf://someone/something", "cannot be fetched"),
         ("nothing", "no such file or folder"),
         (".", "looked for checkpoints/best"),
         ("picture.png", "is no model"),

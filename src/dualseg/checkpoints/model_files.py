@@ -1,12 +1,14 @@
 """A network in two files: `model.safetensors` (weights) and `model.json` (facts). No pickle."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from dualseg.checkpoints.checksums import CHECKSUMS_FILE, find_damage
+from dualseg.checkpoints.hub import fetch_model, is_on_hub
 from dualseg.checkpoints.json_files import read_json
 from dualseg.checkpoints.tensors import (
     pack_tensors,
@@ -25,6 +27,8 @@ from dualseg.models.segmentation import SegmentationModel
 WEIGHTS_FILE = "model.safetensors"
 FACTS_FILE = "model.json"
 RUN_CONFIG_FILE = "config.yaml"
+EXPORTED_SUFFIXES = (".onnx", ".xml", ".pt2")
+EXPORTED_READER = "dualseg.export.loading"  # by name: it stands on a layer above
 
 
 def save_model(folder: Path, model: nn.Module, facts: ModelFacts) -> None:
@@ -61,13 +65,22 @@ def load_model(path: str | Path) -> SegmentationModel:
 
     Args:
         path: A run folder (its best checkpoint, else its last), a checkpoint folder, or a
-            `.safetensors` file with its `.json` beside it.
+            `.safetensors` file with its `.json` beside it, or `hf://owner/name` on the hub. An
+            exported file (`.onnx`, `.xml`, `.pt2`) gives an `Exported`, which takes the place of
+            the network in `Predictor` and `evaluate`.
 
     Raises:
         InputError: Nothing is there, the files are damaged, or weights and facts do not fit.
     """
+    if is_exported(path):
+        return import_module(EXPORTED_READER).load_exported(path)
     model, _ = load_unpruned(path)
     return model.prune().eval()
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether `path` names a file of `dualseg export`."""
+    return not is_on_hub(path) and Path(path).suffix.lower() in EXPORTED_SUFFIXES
 
 
 def load_unpruned(path: str | Path) -> tuple[SegmentationModel | DsrlModel, ModelFacts]:
@@ -91,8 +104,10 @@ def read_run_config(path: str | Path) -> Recipe | None:
     """The recipe of the run a model lies in; None for a model outside a run folder.
 
     Only RUN/checkpoints/NAME/model.safetensors lies in a run; any other `config.yaml` near a model
-    is a stranger's.
+    is a stranger's. An exported file is in none.
     """
+    if is_exported(path):
+        return None
     weights_path = find_model(path)[0]
     for place in (weights_path.absolute(), weights_path.resolve()):
         checkpoints = place.parent.parent
@@ -132,16 +147,18 @@ def find_model(path: str | Path) -> tuple[Path, Path]:
     Raises:
         InputError: There is no model; the message says what was looked for.
     """
-    if str(path).startswith("hf://"):
-        raise InputError(
-            f"{path}: models cannot be fetched from a hub yet; download model.safetensors and "
-            "model.json into one folder and give that folder"
-        )
+    if is_on_hub(path):
+        path = fetch_model(str(path))
     path = Path(path)
     if path.suffix == ".safetensors":
         pair = path, path.with_suffix(".json")
     elif path.is_dir():
         pair = _find_in_folder(path)
+    elif is_exported(path) and path.exists():
+        raise InputError(
+            f"{path} is an exported file, which can predict and be evaluated; this needs the "
+            "network it was made of"
+        )
     elif path.exists():
         raise InputError(
             f"{path} is no model: expected a run folder, a checkpoint folder, or a .safetensors "

@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dualseg.core.errors import InputError
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")
@@ -28,12 +31,21 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A run folder, a checkpoint folder or a .safetensors file."
+        metavar="MODEL",
+        help="A run folder, a checkpoint folder, a .safetensors file or hf://OWNER/NAME.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; all cores where not given.")
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        help="Of an exported file: eager, compiled, openvino, onnxruntime, or auto (the fastest "
+        "here, measured once); else the one it was made for.",
+    ),
 ]
 Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16.")]
 Deterministic = Annotated[
@@ -42,3 +54,19 @@ Deterministic = Annotated[
         "--deterministic", help="Only algorithms that give the same bits every time; slower."
     ),
 ]
+
+
+def read_size(option: str, text: str | None) -> tuple[int, int] | None:
+    """Height and width from a text like 360x480.
+
+    Raises:
+        InputError: It is none, or a side is 0; `option` is the name the message gives.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"0*([1-9]\d{0,5})x0*([1-9]\d{0,5})", text.strip().lower())
+    if match is None:
+        raise InputError(
+            f"{option} {text!r} is no size; give height x width in pixels, such as 360x480"
+        )
+    return int(match[1]), int(match[2])
