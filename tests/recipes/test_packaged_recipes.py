@@ -9,11 +9,14 @@ import torch
 
 from dualseg.config import list_recipes, load_recipe
 from dualseg.core.errors import InputError
+from dualseg.core.image_spec import ImageSpec
 from dualseg.data.catalog import list_datasets
-from dualseg.training.setup import start_network
+from dualseg.training.network import start_network
 
 FIELDS = ("Command", "Source", "Published", "Here")
-CLASSES = SimpleNamespace(train=SimpleNamespace(labels=SimpleNamespace(num_classes=19)))
+CLASSES = SimpleNamespace(
+    train=SimpleNamespace(labels=SimpleNamespace(num_classes=19), images=ImageSpec())
+)
 OUR_OWN = ("camvid_dsrl", "default", "quickstart")
 
 

@@ -11,5 +11,5 @@ from dualseg.training import network, trainer
 def tiny_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything but network and data is the real thing."""
     splits = Splits(TinyDataset(11), TinyDataset(3, "val"), ())
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
     monkeypatch.setattr(network, "create_model", lambda name, **architecture: TinyNetwork())

@@ -27,6 +27,9 @@ class StopAt(Silent):
         if step == self.step and not self.in_evaluation:
             os.kill(os.getpid(), self.signum)
 
+    def looking(self, what: str, done: int, total: int) -> None:
+        pass
+
     def evaluating(self, done: int, total: int) -> None:
         if self._now == self.step and self.in_evaluation and done == 1:
             os.kill(os.getpid(), self.signum)

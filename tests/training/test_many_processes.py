@@ -41,7 +41,7 @@ def no_dropout(monkeypatch, tiny_world):
 @pytest.fixture
 def many_images(monkeypatch, tiny_world):
     splits = Splits(TinyDataset(26), TinyDataset(5, "val"), ())
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
 
 
 def trained(folder):
@@ -149,7 +149,7 @@ def test_the_order_of_samples_is_that_of_one_process(monkeypatch):
 @pytest.mark.parametrize("world", [2, 4])
 def test_every_validation_image_is_scored_once(tmp_path, monkeypatch, num_images, world):
     splits = Splits(TinyDataset(11), TinyDataset(num_images, "val"), ())
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
     recipe = tiny_recipe({"training": {"max_steps": 1, "lr": 1e-9, "ema_decay": None}})
     alone = train(recipe, tmp_path / "one")
     ended_well(in_processes(world, lambda: train(recipe, tmp_path / "many")))
@@ -165,7 +165,7 @@ def test_a_share_that_is_ignored_altogether_counts_as_ignored(tmp_path, monkeypa
             return label_map * 0 + 255 if index == 1 else label_map
 
     splits = Splits(TinyDataset(11), SecondIsIgnored(2, "val"), ())
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
     recipe = tiny_recipe({"training": {"max_steps": 1}})
     alone = train(recipe, tmp_path / "one")
     ended_well(in_processes(2, lambda: train(recipe, tmp_path / "many")))

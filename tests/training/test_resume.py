@@ -130,7 +130,7 @@ def test_a_run_that_begins_anew_is_checked_anew(not_begun, monkeypatch):
     assert resume(not_begun).step == 6
 
 
-def faulty(dataset):
+def faulty(dataset, **_):
     raise InputError("label 9 in image_3")
 
 
@@ -283,7 +283,7 @@ def test_a_recipe_edited_by_hand_is_refused_too(tmp_path):
 def test_other_images_than_before_are_refused(tmp_path, monkeypatch):
     train_until(tiny_recipe(), tmp_path, StopAt(3))
     splits = Splits(TinyDataset(12), TinyDataset(3, "val"), ())
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
     with pytest.raises(InputError, match="the data set is not the one") as caught:
         resume(tmp_path)
     assert "'images': 11" in caught.value.problems[0]

@@ -1,5 +1,6 @@
 """The command itself under torchrun; slow, since every process imports torch anew."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,9 +23,14 @@ runtime: {device: cpu}
 
 def torchrun(folder: Path, *arguments: str, processes: int, restarts: int = 0) -> subprocess.Popen:
     (folder / "tiny.yaml").write_text(RECIPE)
+    return start(folder, "train", "tiny.yaml", *arguments, processes=processes, restarts=restarts)
+
+
+def start(folder: Path, *arguments: str, processes: int, restarts: int = 0) -> subprocess.Popen:
+    """`dualseg ARGUMENTS` in several processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(processes), "--max-restarts", str(restarts)]
-    command += ["-m", "dualseg", "train", "tiny.yaml", *arguments]
+    command += ["-m", "dualseg", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
@@ -69,3 +75,14 @@ def test_a_process_killed_twice_is_restarted_and_the_run_ends_bit_identical(tmp_
         kill_rank(killed.pid, rank=1)
     assert killed.wait(timeout=200) == 0
     assert_same_outcome(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_an_evaluation_is_shared_and_told_once(tmp_path):
+    torchrun(tmp_path, "--out", "run", processes=1).communicate(timeout=200)
+    asked = ("evaluate", "run", "--scores", "interval,calibration", "--json")
+
+    alone = start(tmp_path, *asked, processes=1).communicate(timeout=120)[0]
+    shared = start(tmp_path, *asked, processes=3).communicate(timeout=200)[0]
+
+    assert json.loads(shared)["num_images"] == 40
+    assert shared == alone

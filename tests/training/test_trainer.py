@@ -167,7 +167,7 @@ def nothing_was_made(folder) -> bool:
 def test_faults_are_found_before_the_folder_is_made(tmp_path, monkeypatch):
     run = tmp_path / "run"
 
-    def faulty(dataset):
+    def faulty(dataset, **_):
         raise InputError("label 9 in image_3")
 
     with monkeypatch.context() as patch:
@@ -191,7 +191,7 @@ def test_splits_with_different_classes_are_refused(tmp_path, monkeypatch):
     val = TinyDataset(3, "val")
     val.labels = LabelSpec(("dark", "light"), LABELS.palette)
     splits = Splits(TinyDataset(11), val, ())
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
     with pytest.raises(InputError, match="train has dark, bright; val has dark, light"):
         train(tiny_recipe(), tmp_path / "run")
 
@@ -200,7 +200,7 @@ def test_what_was_inferred_about_the_data_is_told_and_saved(tmp_path, monkeypatc
     splits = Splits(
         TinyDataset(11), TinyDataset(3, "val"), ("every tenth image is for validation",)
     )
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
     told = Told()
     train(tiny_recipe(), tmp_path, progress=told)
     assert "every tenth image is for validation" in told.messages
@@ -219,7 +219,7 @@ def test_a_split_without_a_labelled_pixel_is_refused(tmp_path, monkeypatch, spli
     train_split = Unlabelled(11) if split == "train" else TinyDataset(11)
     val_split = Unlabelled(3, "val") if split == "val" else TinyDataset(3, "val")
     splits = Splits(train_split, val_split, ())
-    monkeypatch.setattr(trainer, "open_splits", lambda settings: splits)
+    monkeypatch.setattr(trainer, "open_splits", lambda settings, **_: splits)
     with pytest.raises(InputError, match=f"no pixel of the split '{split}' has a class"):
         train(tiny_recipe(), tmp_path / "run")
     assert nothing_was_made(tmp_path / "run")

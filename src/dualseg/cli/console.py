@@ -72,6 +72,7 @@ class TrainingProgress:
         self.label = label
         self._bar: Progress | None = None
         self._task: Any = None
+        self._look: Any = None
         self._last_line = time.monotonic()
         self._started_at = (time.monotonic(), 0)
 
@@ -85,7 +86,19 @@ class TrainingProgress:
         if self._bar is not None:
             self._bar.stop()
 
+    def looking(self, what: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            if self._look is None:
+                self._look = self._bar.add_task("")
+            self._bar.update(self._look, description=what, completed=done, total=total)
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self.message(f"{what}: {done}/{total}")
+
     def started(self, step: int, max_steps: int) -> None:
+        if self._bar is not None and self._look is not None:
+            self._bar.remove_task(self._look)
+            self._look = None
         self._started_at = (time.monotonic(), step)
         self._last_line = time.monotonic()
         if self._bar is not None:

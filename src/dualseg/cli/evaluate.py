@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
-from dualseg.cli.options import Data, Device, Json, Model, Precision, Threads
+from dualseg.cli.many import one_voice
+from dualseg.cli.options import Data, Device, Json, Model, Precision, Runtime, Threads
 from dualseg.cli.protocol_options import (
     AverageChoice,
     AverageOption,
@@ -25,6 +26,7 @@ from dualseg.cli.protocol_options import (
     describe,
     read_protocol,
 )
+from dualseg.core.errors import InputError
 
 if TYPE_CHECKING:
     from dualseg.evaluation.evaluate import Evaluation
@@ -74,18 +76,20 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
     precision: Precision = "fp32",
+    runtime: Runtime = None,
     json: Json = False,
 ) -> None:
     """Score a network on a data set. The protocol stands beside the number."""
     import torch
 
-    from dualseg.checkpoints.model_files import load_model
     from dualseg.cli.recipes import open_evaluation_data
     from dualseg.evaluation.evaluate import evaluate as evaluate_network
     from dualseg.evaluation.extra_scores import score_names
     from dualseg.evaluation.unlike import read_limits
+    from dualseg.export.loading import load_model
     from dualseg.inference.output_stride import with_output_stride
     from dualseg.inference.strategies import find_facts
+    from dualseg.models.segmentation import SegmentationModel
     from dualseg.training.environment import choose_device
 
     asked = score_names(scores.split(",") if scores else [])
@@ -106,21 +110,26 @@ def evaluate(
     )
     if threads is not None:
         torch.set_num_threads(threads)
-    network = load_model(model)
+    network = load_model(model, runtime=runtime)
     facts = find_facts(network, None)
     if output_stride is not None:
+        if not isinstance(network, SegmentationModel):
+            raise InputError("an exported file keeps its output stride; export the network anew")
         network = with_output_stride(network, facts, output_stride)
     dataset = open_evaluation_data(model, data, split, facts.labels)
-    with counting("evaluating") as progress:
+    with one_voice() as processes, counting("evaluating") as progress:
         evaluation = evaluate_network(
             network,
             dataset,
-            device=choose_device(device),
+            device=choose_device(device, processes),
             precision=precision,  # type: ignore[arg-type]  (checked there)
             protocol=how,
             scores=asked,
+            processes=processes,
             progress=progress,
         )
+    if processes.rank > 0:
+        return
     result = evaluation.to_dict()
     if limits is not None:
         result["unlike"] = evaluation.unlike(limits)

@@ -19,10 +19,11 @@ from torch import nn
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.core.labels import LabelSpec
+from dualseg.core.processes import ALONE, Processes
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.evaluation.cropped import CenterCropped
 from dualseg.evaluation.extra_scores import score_names
-from dualseg.evaluation.tally import ImageScore, Tally, tally_images
+from dualseg.evaluation.tally import ImageScore, Tally, merge_tallies, tally_images
 from dualseg.evaluation.uncertainty import ImageUncertainty, Uncertainty
 from dualseg.evaluation.unlike import UnlikeLimits
 from dualseg.inference.feature_shift import FeatureShift
@@ -123,6 +124,7 @@ def evaluate(
     precision: Precision = "fp32",
     protocol: Protocol = WHOLE,
     scores: Sequence[str] = (),
+    processes: Processes = ALONE,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
     """Scores a network, one image at a time.
@@ -138,7 +140,8 @@ def evaluate(
         protocol: How images are given to it; whole and at native size where not given. Another
             output stride is for the caller to build (`with_output_stride`).
         scores: Names of `EXTRA_SCORES`, or "all".
-        progress: Called with (done, total) before the first image and after each.
+        processes: Who shares the images; all of them get the same evaluation, that of one alone.
+        progress: Called with (done, total) of this process's share.
 
     Raises:
         InputError: Network and data set have different numbers of classes, the data set is empty or
@@ -157,6 +160,7 @@ def evaluate(
             precision=precision,
             scores=scores,
             feature_shift=shift.take if shift is not None else None,
+            processes=processes,
             progress=progress,
         )
 
@@ -170,6 +174,7 @@ def evaluate_logits(
     precision: Precision = "fp32",
     scores: Sequence[str] = (),
     feature_shift: Callable[[], float | None] | None = None,
+    processes: Processes = ALONE,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
     """Scores whatever gives logits at the size of its image: an exported file, another runtime.
@@ -182,7 +187,7 @@ def evaluate_logits(
         precision: Stands beside the scores.
         scores: As in `evaluate`.
         feature_shift: As in `tally_images`.
-        progress: As in `evaluate`.
+        processes, progress: As in `evaluate`.
 
     Raises:
         InputError: As `evaluate`.
@@ -191,8 +196,16 @@ def evaluate_logits(
     chosen = score_names(scores)
     shown = scored_dataset(dataset, facts, protocol)
     tally = tally_images(
-        logits, shown, scores=chosen, feature_shift=feature_shift, progress=progress
+        logits,
+        shown,
+        scores=chosen,
+        rank=processes.rank,
+        world=processes.world,
+        feature_shift=feature_shift,
+        progress=progress,
     )
+    if processes.are_many:
+        tally = merge_tallies(processes.gather(tally))
     seconds = time.perf_counter() - start
     return evaluation_of(tally, protocol=protocol.to_dict(facts, precision), seconds=seconds)
 

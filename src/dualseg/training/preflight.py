@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dualseg.config import Recipe
@@ -19,13 +20,14 @@ from dualseg.models.entries import fill_in_defaults
 from dualseg.training.objectives.distillation import with_fingerprint
 from dualseg.training.optimization.warm_up import shorten_warm_ups
 from dualseg.training.plan import create_plan
+from dualseg.training.progress import Progress
 from dualseg.training.smallest_map import require_two_values
 
 LARGEST_DEFAULT_CROP = 768
 
 
-def check_data(splits: Splits, report: Callable[[str], None]) -> None:
-    """Both splits must be without fault and speak of the same classes; `report` hears warnings.
+def check_data(splits: Splits, progress: Progress) -> None:
+    """Both splits must be without fault and speak of the same classes; `progress` hears warnings.
 
     Raises:
         InputError: They are not; the checker lists every fault of a split. Or a split has no
@@ -38,17 +40,19 @@ def check_data(splits: Splits, report: Callable[[str], None]) -> None:
             f"val has {', '.join(val)}"
         )
     for dataset in (splits.train, splits.val):
-        summary = check_dataset(dataset)
+        summary = check_dataset(
+            dataset, progress=partial(progress.looking, f"checking {dataset.split}")
+        )
         if not any(summary.pixels_per_class):
             raise InputError(
                 f"no pixel of the split {dataset.split!r} has a class: all labels of its "
                 f"{summary.num_images} images are ignored; check what its label values mean"
             )
         for warning in summary.warnings:
-            report(f"warning: {dataset.split}: {warning}")
+            progress.message(f"warning: {dataset.split}: {warning}")
     leak = describe_leak(splits.train, splits.val)
     if leak:
-        report(f"warning: {leak}")
+        progress.message(f"warning: {leak}")
 
 
 def fill_in(

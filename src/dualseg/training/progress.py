@@ -13,6 +13,9 @@ class Progress(Protocol):
     def stepped(self, step: int, max_steps: int, losses: Mapping[str, float], lr: float) -> None:
         """Step number `step` is done; `losses` holds each weighted term and `loss`, their sum."""
 
+    def looking(self, what: str, done: int, total: int) -> None:
+        """Before the first step: `done` of `total` files are looked at for `what`."""
+
     def evaluating(self, done: int, total: int) -> None:
         """`done` of `total` validation images are scored."""
 
@@ -30,6 +33,9 @@ class Silent:
         pass
 
     def stepped(self, step: int, max_steps: int, losses: Mapping[str, float], lr: float) -> None:
+        pass
+
+    def looking(self, what: str, done: int, total: int) -> None:
         pass
 
     def evaluating(self, done: int, total: int) -> None:

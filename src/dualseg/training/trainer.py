@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def train(
         if us.is_first:
             require_no_run(run_folder)
         with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
-            splits = _open_splits(recipe, us)
+            splits = _open_splits(recipe, us, progress)
             for note in splits.notes:
                 progress.message(note)
             recipe, loop = prepare(recipe, run_folder, splits, progress, us)
@@ -192,10 +193,10 @@ def _newest(store: CheckpointStore, us: Processes) -> Checkpoint | None:
     return found
 
 
-def _open_splits(recipe: Recipe, us: Processes) -> Splits:
+def _open_splits(recipe: Recipe, us: Processes, progress: Progress) -> Splits:
     """The first process may have to unpack or generate; the others find it done."""
     with us.first_goes_first("open the data"):
-        return open_splits(recipe.data)
+        return open_splits(recipe.data, progress=partial(progress.looking, "looking at the data"))
 
 
 def is_finished(run_folder: Path) -> bool:
@@ -215,7 +216,7 @@ def _start_over(
         )
     progress.message("the run stopped before its first step; it begins now")
     with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
-        splits = _open_splits(recipe, us)
+        splits = _open_splits(recipe, us, progress)
         require_same_data(run_folder, splits)
         recipe, loop = prepare(recipe, run_folder, splits, progress, us)
         return _begin(recipe, loop, run_folder, splits)
@@ -233,7 +234,7 @@ def _go_on(
     device = choose_device(recipe.runtime.device, us)
     now = describe_environment(recipe, device, us)
     report_differences(state.environment, now, progress.message)
-    splits = _open_splits(recipe, us)
+    splits = _open_splits(recipe, us, progress)
     require_same_data(run_folder, splits)
     network = start_network(recipe, splits, restoring=True)
     loop = assemble(
@@ -273,7 +274,7 @@ def prepare(
     with us.first_goes_first("check the data"):
         if us.is_first:
             progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
-            check_data(splits, progress.message)
+            check_data(splits, progress)
     recipe = fill_in(recipe, splits, progress.message, processes=us)
     store = CheckpointStore(
         run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
