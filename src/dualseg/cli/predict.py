@@ -1,13 +1,12 @@
 """`dualseg predict`"""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dualseg.cli.console import counting, print_json, say
-from dualseg.cli.options import Device, Json, Model, Out, Precision, Threads
+from dualseg.cli.options import Device, Json, Model, Out, Precision, Runtime, Threads, read_size
 from dualseg.cli.protocol_options import Crf, CrfSet
 from dualseg.core.errors import InputError
 
@@ -55,6 +54,7 @@ def predict(
     device: Device = "auto",
     threads: Threads = None,
     precision: Precision = "fp32",
+    runtime: Runtime = None,
     json: Json = False,
 ) -> None:
     """Write NAME_labels.png (class ids with palette) and NAME_overlay.png for every image.
@@ -65,7 +65,7 @@ def predict(
     """
     import torch
 
-    from dualseg.checkpoints.model_files import load_model
+    from dualseg.export.loading import load_model
     from dualseg.inference.crf.settings import CrfSettings
     from dualseg.inference.files import PredictOptions, predict_files, predict_share
     from dualseg.inference.predictor import Predictor
@@ -77,7 +77,7 @@ def predict(
     options = PredictOptions(
         write=write.split(","),
         crf=CrfSettings().changed(crf_set or []) if crf else None,
-        tile=_size(tile),
+        tile=read_size("--tile", tile),
         overlap=overlap,
         resume=resume,
         share=share,
@@ -85,7 +85,7 @@ def predict(
     if threads is not None:
         torch.set_num_threads(threads)
     predictor = Predictor(
-        load_model(model),
+        load_model(model, runtime=runtime),
         device=_device(device, share),
         precision=precision,  # type: ignore[arg-type]  (checked there)
     )
@@ -125,12 +125,3 @@ def _device(name: str, share: "Share") -> str:
     if share.world > 1 and str(device) == "cuda":
         return str(choose_device(f"cuda:{share.local_rank}"))
     return str(device)
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip().lower())
-    if match is None:
-        raise InputError(f"--tile {text!r} is no size; give height x width, such as 1024x1024")
-    return int(match[1]), int(match[2])

@@ -1,11 +1,11 @@
 """Options that say how images are given to a network, and what they mean."""
 
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dualseg.cli.options import read_size
 from dualseg.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def read_protocol(
         raise InputError("--crf-set changes the CRF, which is off; give --crf too")
     return Protocol(
         name=name.value,
-        window=_read_size("--window", window),
-        stride=_read_size("--stride", stride),
+        window=read_size("--window", window),
+        stride=read_size("--stride", stride),
         average=average.value,
         scales=_read_scales(scales),
         flip=flip,
@@ -145,15 +145,6 @@ def describe(protocol: dict[str, object]) -> str:
         settings = protocol["crf"].items()  # type: ignore[attr-defined]
         words.append(f"CRF {' '.join(f'{name}={value:g}' for name, value in settings)}")
     return ", ".join([*words, str(protocol["precision"])])
-
-
-def _read_size(option: str, text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip().lower())
-    if match is None:
-        raise InputError(f"{option} {text!r} is no size; give height x width, such as 360x480")
-    return int(match[1]), int(match[2])
 
 
 def _read_scales(text: str | None) -> tuple[float, ...]:

@@ -14,8 +14,10 @@ def can_compile() -> bool:
     return find_spec("numba") is not None
 
 
-def compiled(function: Function) -> Function:
-    """The function, compiled at its first call for the types it meets, without Python's lock.
+def compiled(function: Function, signature: str | None = None) -> Function:
+    """The function, compiled without Python's lock.
+
+    At once for the types of `signature`, or else at its first call for those it meets.
 
     The machine code is kept on disk; where nothing can be written it is made anew in every process.
 
@@ -25,6 +27,6 @@ def compiled(function: Function) -> Function:
     import numba
 
     try:
-        return numba.njit(nogil=True, cache=True)(function)  # type: ignore[return-value]
-    except RuntimeError:  # no folder to keep it in
-        return numba.njit(nogil=True)(function)  # type: ignore[return-value]
+        return numba.njit(signature, nogil=True, cache=True)(function)  # type: ignore[return-value]
+    except (RuntimeError, OSError):  # no folder to keep it in
+        return numba.njit(signature, nogil=True)(function)  # type: ignore[return-value]

@@ -29,12 +29,25 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         InputError: It cannot be written for another reason: no such folder, no permission, a
             read-only disk, a name too long.
     """
+    with new_file(path) as temporary, open(temporary, "wb") as file:
+        write(file)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary name that becomes `path` when the block ends well, and vanishes otherwise.
+
+    For libraries that write files themselves; it ends as `path` does, since many of them choose the
+    format by that. What they wrote is flushed to disk first.
+
+    Raises:
+        DiskFullError, InputError: As `write_atomic`.
+    """
     temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
     with _disk_errors(path):
         try:
-            with open(temporary, "wb") as file:
-                write(file)
-                file.flush()
+            yield temporary
+            with open(temporary, "r+b") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
-from dualseg.core.files import TEMPORARY_MARK, DiskFullError, sync_folder
+from dualseg.core.files import DiskFullError, new_file
 from dualseg.core.geometry import Size
 from dualseg.core.image_spec import ImageSpec, Pixels
 from dualseg.core.labels import LabelSpec
@@ -120,7 +119,6 @@ def new_label_tiff(
     """
     height, width = like.size
     side = next((side for side in BLOCK_SIDES if not (step[0] % side or step[1] % side)), 16)
-    temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
     profile: dict[str, Any] = {
         "height": height,
         "width": width,
@@ -133,18 +131,13 @@ def new_label_tiff(
         "bigtiff": "if_safer",
         "nodata": labels.ignore_index,
     }
-    try:
-        with _faults_of(path, writing=True):
-            with _opened(temporary, "w", profile) as file:
-                _place_on_earth(file, like)
-                file.write_colormap(1, _colormap(labels))
-                file.update_tags(DUALSEG_CLASSES=json.dumps(list(labels.class_names)))
-                yield file
-            _require_readable(temporary)
-            os.replace(temporary, path)
-            sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(path) as temporary, _faults_of(path, writing=True):
+        with _opened(temporary, "w", profile) as file:
+            _place_on_earth(file, like)
+            file.write_colormap(1, _colormap(labels))
+            file.update_tags(DUALSEG_CLASSES=json.dumps(list(labels.class_names)))
+            yield file
+        _require_readable(temporary)
 
 
 def write_block(file: "DatasetWriter", top: int, left: int, block: NDArray[np.uint8]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,21 @@ LogitsFunction = Callable[[Tensor], Tensor]
 Precision = Literal["fp32", "bf16"]
 
 
+@runtime_checkable
+class PreparesImages(Protocol):
+    """A network with its preparation of images inside: an exported file."""
+
+    def raw_logits(self, images: Tensor) -> Tensor:
+        """uint8 images, or float in 0..255 -> float32 logits (B, K, h, w) of any size."""
+        ...
+
+
 def whole(model: nn.Module, facts: ModelFacts, *, precision: Precision = "fp32") -> "Whole":
     """The plain strategy: the whole image at once.
 
     Images are normalised, shrunk by `facts.input_scale` and given to the network; its logits are
-    resized to the images' own size. The network runs where it is and in the mode it is in.
+    resized to the images' own size. The network runs where it is and in the mode it is in. A
+    network that prepares images itself (`PreparesImages`) is given them as they are.
 
     Args:
         model: Returns a `SegmentationOutput`; in evaluation mode unless you want dropout.
@@ -29,10 +39,14 @@ def whole(model: nn.Module, facts: ModelFacts, *, precision: Precision = "fp32")
         precision: "bf16" runs the network under autocast; resizing stays in fp32.
 
     Raises:
-        InputError: Unknown precision.
+        InputError: Unknown precision, or one for a network that has its own.
     """
     if precision not in ("fp32", "bf16"):
         raise InputError(f"precision {precision!r} is unknown; allowed are fp32 and bf16")
+    if precision != "fp32" and isinstance(model, PreparesImages):
+        raise InputError(
+            "an exported file computes in the precision it was exported in; leave the precision out"
+        )
     return Whole(model, facts, precision)
 
 
@@ -51,6 +65,8 @@ class Whole:
 
     def small(self, images: Tensor) -> Tensor:
         """Logits at the size the network answers, for `label_map_of`."""
+        if isinstance(self.model, PreparesImages):
+            return self.model.raw_logits(images)
         device = device_of(self.model)
         with torch.inference_mode():
             inputs = normalize_images(images.to(device), self.facts.mean, self.facts.std)

@@ -1,6 +1,5 @@
 """Video in, video out: an overlay video, and a folder of label PNGs, one a frame."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
-from dualseg.core.files import TEMPORARY_MARK, new_folder, sync_folder
+from dualseg.core.files import new_file, new_folder
 from dualseg.data.pictures.images import write_label_png
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.crf_step import refined
@@ -123,24 +122,20 @@ def _frames(capture: cv2.VideoCapture) -> Iterator[Frame]:
 @contextmanager
 def _new_video(path: Path, size: tuple[int, int], fps: float) -> Iterator[cv2.VideoWriter]:
     """Stands under its name when the block ends well."""
-    temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
     codec = cv2.VideoWriter.fourcc(*CODEC)
-    writer = cv2.VideoWriter(str(temporary), codec, fps, (size[1], size[0]))
-    try:
-        if not writer.isOpened():
-            raise InputError(
-                f"cannot write {path}: this OpenCV has no {CODEC} encoder, or the folder cannot be "
-                "written to; give --write labels for frames as PNG"
-            )
-        yield writer
-        writer.release()
+    with new_file(path) as temporary:
+        writer = cv2.VideoWriter(str(temporary), codec, fps, (size[1], size[0]))
+        try:
+            if not writer.isOpened():
+                raise InputError(
+                    f"cannot write {path}: this OpenCV has no {CODEC} encoder, or the folder "
+                    "cannot be written to; give --write labels for frames as PNG"
+                )
+            yield writer
+        finally:
+            writer.release()
         with _capture(temporary) as written:
             next(_frames(written))
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        writer.release()
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from dualseg.core.compiled import can_compile, compiled
+
 PairKernel: TypeAlias = Callable[
     [NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]], object
 ]
@@ -22,14 +24,7 @@ def compiled_kernel() -> PairKernel | None:
     Where nothing can be written beside the package or in the user's cache folder it is compiled
     anew in every process, which takes about a second.
     """
-    try:
-        import numba
-    except ImportError:  # numba follows a new CPython after some months
-        return None
-    try:
-        return numba.njit(SIGNATURE, nogil=True, cache=True)(add_pairs)
-    except (RuntimeError, OSError):
-        return numba.njit(SIGNATURE, nogil=True)(add_pairs)
+    return compiled(add_pairs, SIGNATURE) if can_compile() else None
 
 
 def add_pairs(
