@@ -7,11 +7,13 @@ import builtins
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from runs import Told
 
 from dualseg.config import TrackingSettings, check_recipe
 from dualseg.core.errors import InputError
@@ -52,27 +54,36 @@ def _no_network(monkeypatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", only_here)
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow", "visdom"])
-def test_a_package_that_is_missing_is_told_with_the_command(name, tmp_path, monkeypatch):
+@pytest.fixture
+def hide(monkeypatch):
+    """Makes a package impossible to import."""
     real = builtins.__import__
-    hidden = {"tensorboard": "torch.utils.tensorboard"}.get(name, name)
-    monkeypatch.delitem(sys.modules, hidden, raising=False)
+    hidden = []
 
-    def without(module, *args, **kwargs):
-        asked = module if "." in hidden else module.split(".")[0]
-        level = args[3] if len(args) > 3 else kwargs.get("level", 0)
-        fromlist = args[2] if len(args) > 2 else kwargs.get("fromlist")
-        whole = {f"{module}.{item}" for item in fromlist or ()}
-        if level == 0 and (asked == hidden or hidden in whole):
-            raise ModuleNotFoundError(f"No module named {hidden!r}")
-        return real(module, *args, **kwargs)
+    def without(module, globals=None, locals=None, fromlist=(), level=0):
+        if level == 0 and any(module == name or module.startswith(f"{name}.") for name in hidden):
+            raise ModuleNotFoundError(f"No module named {module!r}")
+        return real(module, globals, locals, fromlist, level)
 
     monkeypatch.setattr(builtins, "__import__", without)
+    return hidden.append
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow", "visdom"])
+def test_a_package_that_is_missing_is_told_with_the_command(name, tmp_path, hide):
+    hide(name)
+    settings = TrackingSettings(trackers=("tensorboard", name))
     with pytest.raises(InputError, match=rf"tracker {name} .*pip install 'dualseg\[{name}\]'"):
-        create_trackers(
-            TrackingSettings(trackers=(name,)), run_in(tmp_path / "run"), report=pytest.fail
-        )
+        create_trackers(settings, run_in(tmp_path / "run"), report=pytest.fail)
     assert not (tmp_path / "run").exists()
+
+
+def test_without_tensorboard_which_nobody_asked_for_a_line_says_so(tmp_path, hide):
+    hide("torch.utils.tensorboard")
+    told = Told()
+    trackers = create_trackers(TrackingSettings(), run_in(tmp_path), report=told.message)
+    assert not trackers.are_watching
+    assert "no TensorBoard events" in told.messages[0]
 
 
 def test_an_unknown_tracker_and_one_named_twice_are_refused():
@@ -174,13 +185,14 @@ def test_wandb_that_was_told_nothing_starts_nothing(tmp_path, monkeypatch):
 def test_the_real_wandb_writes_an_offline_run_into_the_run_folder(tmp_path):
     pytest.importorskip("wandb")
     tell(WeightsAndBiases(run_in(tmp_path), mode="offline"))
+    time.sleep(1.1)  # its folders are named by the second
     tell(WeightsAndBiases(run_in(tmp_path, first_step=3), mode="offline"), step=4)
     folders = list((tmp_path / "wandb").glob("offline-run-*"))
     files = [file for folder in folders for file in folder.glob("*.wandb")]
     identity = known_id(tmp_path, "wandb")
-    assert files
+    assert len(files) == 2
     assert {file.name for file in files} == {f"run-{identity}.wandb"}
-    assert b"train/loss" in files[0].read_bytes()
+    assert all(b"train/loss" in file.read_bytes() for file in files)
 
 
 def test_mlflow_takes_no_strange_letters():

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dualseg.checkpoints.model_files import find_model, read_facts, read_run_config
+from dualseg.checkpoints.model_files import (
+    find_model,
+    is_exported,
+    read_facts,
+    read_run_config,
+)
 from dualseg.config import Recipe, load_recipe, parse_override
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
@@ -87,7 +92,10 @@ def open_evaluation_data(
     Raises:
         InputError: No data is given and the model is not in a run folder.
     """
-    images = read_facts(find_model(model)[1]).images
+    from dualseg.export.loading import facts_of
+
+    exported = is_exported(model)
+    images = (facts_of(model) if exported else read_facts(find_model(model)[1])).images
     settings = read_run_config(model)
     if settings is None:
         if data is None:

@@ -17,6 +17,7 @@ from dualseg.config.recipe import (
     parse_override,
 )
 from dualseg.config.runtime import RuntimeSettings
+from dualseg.config.tracking import TrackingSettings
 from dualseg.config.training import TrainingSettings
 from dualseg.config.yaml_files import parse_yaml, read_yaml
 
@@ -29,6 +30,7 @@ __all__ = [
     "ModelSettings",
     "Recipe",
     "RuntimeSettings",
+    "TrackingSettings",
     "TrainingSettings",
     "check_recipe",
     "list_recipes",

@@ -15,6 +15,7 @@ from dualseg.config.loss import LossSettings
 from dualseg.config.model import ModelSettings
 from dualseg.config.runtime import RuntimeSettings
 from dualseg.config.section import Section
+from dualseg.config.tracking import TrackingSettings
 from dualseg.config.training import TrainingSettings
 from dualseg.config.yaml_files import parse_yaml, read_yaml
 from dualseg.core.errors import InputError, nearest
@@ -30,6 +31,7 @@ class Recipe(Section):
     distillation: DistillationSettings = DistillationSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+    tracking: TrackingSettings = TrackingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")

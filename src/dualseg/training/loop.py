@@ -20,8 +20,8 @@ from dualseg.training.optimization.ema import WeightAverage
 from dualseg.training.plan import Plan
 from dualseg.training.profiling import StepProfiler
 from dualseg.training.progress import Progress
-from dualseg.training.records.event_writer import EventWriter
 from dualseg.training.records.history import History
+from dualseg.training.records.trackers.trackers import Trackers
 from dualseg.training.step import NonFiniteLossError, StepResult, TrainingStep
 
 Evaluate = Callable[[nn.Module, Callable[[int, int], None]], dict[str, Any]]
@@ -53,9 +53,10 @@ class TrainingLoop:
         describe: Position -> the state to save.
         store: Checkpoints.
         history: Measurements.
-        events: The same as TensorBoard events.
+        trackers: The same for TensorBoard and others.
         progress: Who watches.
         processes: Who trains this network together; the first one writes the files.
+        draw: Shows a validated network to the trackers, beside its numbers: network, step.
         stopping: Ends the run early.
         max_skipped: Steps that may be skipped because something was not finite.
         skipped: Steps that were.
@@ -74,9 +75,10 @@ class TrainingLoop:
     describe: Callable[[Position], TrainingState]
     store: CheckpointStore
     history: History
-    events: EventWriter
+    trackers: Trackers
     progress: Progress
     processes: Processes = ALONE
+    draw: Callable[[nn.Module, int], None] = lambda network, step: None
     stopping: EarlyStopping = field(default_factory=EarlyStopping)
     max_skipped: int = 0
     skipped: int = 0
@@ -110,7 +112,7 @@ class TrainingLoop:
             close = getattr(batches, "close", None)
             if close is not None:
                 close()
-            self.events.close()
+            self.trackers.close()
             if self.profiler is not None:
                 self.profiler.close()
 
@@ -210,6 +212,9 @@ class TrainingLoop:
         self.unsaved = True
         scores = {name: value for name, value in evaluation.items() if isinstance(value, float)}
         self._record("val", scores)
+        if self.processes.is_first and self.trackers.are_watching:
+            with self._pace.paused():
+                self.draw(network, position.step)
         self.progress.evaluated(position.step, scores, improved)
         return improved
 
@@ -224,7 +229,7 @@ class TrainingLoop:
         step = self.position.step
         entry = {"step": step, "epoch": self.plan.epoch(step), "split": split, **numbers}
         self.history.append(entry)
-        self.events.add(entry)
+        self.trackers.entry(entry)
 
     def _save(self, *, is_last_chance: bool) -> None:
         """Writes a checkpoint; where the disk is full the run goes on, and the next save is tried.

@@ -21,6 +21,7 @@ from dualseg.data.loading.loaders import BatchSource, TrainLoader
 from dualseg.data.loading.resident import ResidentLoader
 from dualseg.data.loading.sampling import rare_class_weights
 from dualseg.evaluation.evaluate import evaluate
+from dualseg.inference.strategies import Precision
 from dualseg.training.early_stopping import EarlyStopping
 from dualseg.training.environment import (
     choose_device,
@@ -43,9 +44,10 @@ from dualseg.training.optimization.optimizers import (
 from dualseg.training.optimization.schedules import lr_factor_of
 from dualseg.training.plan import create_plan
 from dualseg.training.progress import Progress
-from dualseg.training.records.event_writer import EventWriter
 from dualseg.training.records.history import History
-from dualseg.training.records.run_folder import TENSORBOARD_FOLDER
+from dualseg.training.records.trackers.draw import draw_network
+from dualseg.training.records.trackers.tracker import TrackedRun
+from dualseg.training.records.trackers.trackers import Trackers, create_trackers
 from dualseg.training.shared_evaluation import evaluate_together
 from dualseg.training.step import TrainingStep
 
@@ -67,7 +69,8 @@ def assemble(
 
     Raises:
         InputError: The data does not fill a batch, the device is not there or does not know the
-            precision, or a part of the network that the recipe names is not there.
+            precision, a part of the network that the recipe names is not there, or a tracker's
+            package is not installed.
     """
     training = recipe.training
     device = choose_device(recipe.runtime.device, processes)
@@ -106,6 +109,7 @@ def assemble(
     )
     facts = _facts(recipe, splits, model)
     environment = describe_environment(recipe, device, processes)
+    trackers = _trackers(recipe, run_folder, position, progress, processes)
 
     def describe(position: Position) -> TrainingState:
         tensors = optimizer_tensors(optimizer, model) | loop_tensors(loop)
@@ -125,13 +129,17 @@ def assemble(
         describe=describe,
         store=store,
         history=History(run_folder),
-        events=EventWriter(
-            run_folder / TENSORBOARD_FOLDER,
-            purge_step=position.step + 1,
-            report=progress.message,
-        ),
+        trackers=trackers,
         progress=progress,
         processes=processes,
+        draw=partial(
+            draw_network,
+            trackers=trackers,
+            settings=recipe.tracking,
+            dataset=splits.val,
+            facts=facts,
+            precision=_precision_of_scores(recipe),
+        ),
         stopping=EarlyStopping(training.patience, training.min_delta),
         max_skipped=training.max_skipped_steps,
     )
@@ -166,6 +174,30 @@ def checkpoint_bytes(loop: TrainingLoop) -> int:
     )
     moments = num_moments(loop.take_step.training)
     return weights * (2 if loop.average is not None else 1) + trainable * moments
+
+
+def _trackers(
+    recipe: Recipe,
+    run_folder: Path,
+    position: Position,
+    progress: Progress,
+    processes: Processes,
+) -> Trackers:
+    """Those the recipe names in the first process, none in the others."""
+    if not processes.is_first:
+        return Trackers({}, report=progress.message)
+    run = TrackedRun(
+        run_folder,
+        first_step=position.step + 1,
+        project=recipe.tracking.project,
+        name=recipe.tracking.name or run_folder.resolve().name,
+        recipe=recipe.model_dump(mode="json"),
+    )
+    return create_trackers(recipe.tracking, run, report=progress.message)
+
+
+def _precision_of_scores(recipe: Recipe) -> Precision:
+    return "fp32" if recipe.training.precision == "fp32" else "bf16"
 
 
 def _create_loader(
@@ -203,7 +235,7 @@ def _create_evaluate(
     device: torch.device,
     processes: Processes,
 ) -> Evaluate:
-    precision = "fp32" if recipe.training.precision == "fp32" else "bf16"
+    precision = _precision_of_scores(recipe)
 
     def score(network: nn.Module, watch: Callable[[int, int], None]) -> dict[str, Any]:
         if processes.are_many:

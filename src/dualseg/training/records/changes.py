@@ -26,6 +26,14 @@ MAY_CHANGE = frozenset(
         "runtime.threads",
         "runtime.deterministic",
         "distillation.teacher",
+        "tracking.trackers",
+        "tracking.pictures",
+        "tracking.histograms",
+        "tracking.project",
+        "tracking.name",
+        "tracking.wandb_mode",
+        "tracking.mlflow_uri",
+        "tracking.visdom_server",
     }
 )
 

@@ -1,0 +1,1 @@
+"""Where a run can be watched beside `metrics.jsonl`, one service a file."""
