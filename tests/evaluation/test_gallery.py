@@ -8,9 +8,10 @@ import pytest
 from evaluation_fakes import Threshold, TinyDataset
 from PIL import Image
 
+from dualseg.cli import compare_runs, run_report
 from dualseg.core.errors import InputError
 from dualseg.evaluation.evaluate import evaluate
-from dualseg.evaluation.gallery import choose_images, collect_gallery
+from dualseg.evaluation.gallery import choose_images, collect_gallery, draw_images
 from dualseg.visual.report import write_report
 from dualseg.visual.run_files import read_evaluation
 
@@ -136,3 +137,87 @@ def test_report_is_made_from_what_was_kept(tmp_path: Path) -> None:
     html = write_report(tmp_path).read_text(encoding="utf-8")
     assert html.count('<article class="card shot"') == 4
     assert html.index("image_0") < html.index("image_1") < html.index("image_5")
+
+
+def test_drawn_images_are_predicted_anew_and_whole(tmp_path: Path) -> None:
+    model, dataset = Threshold(factor=2, input_scale=0.5), worse_and_worse(6)
+    images = draw_images(tmp_path, model, dataset, ["image_4", "elsewhere", "image_0"])
+    assert [image.name for image in images] == ["image_4", "image_0"]
+    scores = evaluate(model, dataset).per_image
+    assert [image.miou for image in images] == [scores[4].miou, scores[0].miou]
+    wrong = images[0].read("prediction") != images[0].read("truth")
+    assert wrong.any(axis=1).tolist() == [True] * 4 + [False] * 4
+    assert images[0].read("image").shape == (8, 12, 3)
+    assert images[0].read("input").shape == (4, 6, 3)
+
+
+def test_scores_of_a_report_are_those_of_the_evaluator() -> None:
+    model, dataset = Threshold(), worse_and_worse(6)
+    found, resampled = run_report._evaluate_in_full(model, dataset)
+    asked = evaluate(model, dataset, scores=run_report.REPORT_SCORES)
+    assert found.to_dict() == asked.to_dict()
+    assert resampled
+    # The interval is that of the resamples which are kept for differences between runs.
+    interval = found.extra["miou_interval"]
+    low, high = np.quantile(resampled["mious"], [0.025, 0.975])
+    assert (low, high) == pytest.approx((interval["low"], interval["high"]), abs=1e-6)
+    assert (resampled["seed"], resampled["resamples"]) == (interval["seed"], interval["resamples"])
+
+
+def test_runs_on_the_same_images_share_their_resamples(tmp_path: Path) -> None:
+    """A network that errs on one row more of every image is worse in every single resample."""
+    target = np.zeros((8, 12))
+    target[:, 6:] = 1
+
+    def mious(num_wrong: int) -> np.ndarray:
+        drawn = [target.copy() for _ in range(6)]
+        for index, image in enumerate(drawn):
+            image[: index % 3 + num_wrong] = 1 - image[: index % 3 + num_wrong]
+        _, resampled = run_report._evaluate_in_full(Threshold(), TinyDataset([target] * 6, drawn))
+        assert resampled
+        return np.array(resampled["mious"])
+
+    assert (mious(1) > mious(2)).all()
+
+
+def scored_run(folder: Path, dataset: TinyDataset) -> Path:
+    folder.mkdir()
+    (folder / "config.yaml").write_text("runtime: {device: cpu}\ndata: {crop_size: [16, 24]}\n")
+    collect_gallery(folder, Threshold(), dataset, evaluate(Threshold(), dataset), count=1)
+    return folder
+
+
+def test_comparison_draws_the_images_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = worse_and_worse(6)
+    better = TinyDataset(dataset.targets, [dataset.targets[0], *dataset.drawn[:5]])
+    data = {"before": dataset, "after": better}
+    runs = [scored_run(tmp_path / name, found) for name, found in data.items()]
+    monkeypatch.setattr(compare_runs, "load_model", lambda path: Threshold())
+    monkeypatch.setattr(compare_runs, "open_evaluation_data", lambda run, *_: data[Path(run).name])
+    page = tmp_path / "page.html"
+    found = compare_runs.compare_runs(runs, page, kept_only=False, latency=True)
+    assert found["notes"] == []
+    assert all(run["latency_ms"] > 0 for run in found["runs"])
+    html = page.read_text(encoding="utf-8")
+    compared, _, worst = html.partition(">Worst images of after</h2>")
+    assert "as the network sees it" not in compared
+    assert "<h3>image_5</h3>" in worst
+    # Every image but the first has one wrong row fewer.
+    assert html.index("Largest gains") < html.index("<h3>image_")
+
+
+def test_comparison_says_when_a_checkpoint_is_no_longer_what_was_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, better = worse_and_worse(4), worse_and_worse(4)
+    better.drawn = [better.targets[0]] * 4
+    runs = [scored_run(tmp_path / "a", dataset), scored_run(tmp_path / "b", better)]
+    monkeypatch.setattr(compare_runs, "load_model", lambda path: Threshold())
+    monkeypatch.setattr(compare_runs, "open_evaluation_data", lambda *_: dataset)
+    found = compare_runs.compare_runs(runs, tmp_path / "p.html", kept_only=False, latency=False)
+    (said,) = found["notes"]
+    assert said.startswith("b: the checkpoint or the data is no longer what was scored")
+    assert "image_3" in said
+    assert not list(tmp_path.glob("*.png"))

@@ -1,8 +1,9 @@
 """A run folder as training and evaluation leave it, with tiny pictures."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,34 @@ def write_history(run: Path) -> None:
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def write_evaluation(run: Path, *, class_names: list[str], wrong: int) -> None:
+def extra_scores(class_names: list[str]) -> dict[str, Any]:
+    """What the scores interval, calibration, object_sizes and boundary_iou put into the file."""
+    size = {"num_objects": 7, "num_pixels": 70, "recall": 0.25, "found": 0.125}
+    per_class = dict(zip(class_names, (0.375, 0.125, None), strict=True))
+    half_sure = {"from": 0.0, "to": 0.5, "pixels": 30, "accuracy": 0.2, "confidence": 0.4}
+    sure = {"from": 0.5, "to": 1.0, "pixels": 70, "accuracy": 0.9, "confidence": 0.8}
+    return {
+        "miou_interval": {"low": 0.401, "high": 0.602, "level": 0.95},
+        "calibration": {"ece": 0.13, "bins": [half_sure, sure]},
+        "object_sizes": {
+            "limits": [1024, 9216],
+            "small": size,
+            "medium": {**size, "num_objects": 0, "recall": None, "found": None},
+            "large": size,
+        },
+        "boundary_iou": {"mean": 0.25, "per_class": per_class, "ratio": 0.02},
+    }
+
+
+def write_evaluation(
+    run: Path,
+    *,
+    class_names: list[str],
+    wrong: int,
+    mious: Sequence[float | None],
+    extra: bool,
+    resampled: Sequence[float] | None,
+) -> None:
     """Four images of 32 x 48 in three stripes; in each, `wrong` rows of pixels are wrong."""
     gallery = run / "evaluation" / "gallery"
     gallery.mkdir(parents=True)
@@ -42,7 +70,7 @@ def write_evaluation(run: Path, *, class_names: list[str], wrong: int) -> None:
         Image.fromarray(seen).save(gallery / files["input"])
         save_label_map(gallery / files["truth"], truth)
         save_label_map(gallery / files["prediction"], preds)
-        items.append({"name": f"image_{index}", **files, "roles": roles, "miou": 0.5})
+        items.append({"name": f"image_{index}", **files, "roles": roles, "miou": mious[index]})
     confusion = np.array([[384, 0, 0], [24 * wrong, 24 * (32 - wrong), 0], [0, 0, 0]])
     scores = scores_from_confusion(confusion, num_ignored=384)
     protocol = {"name": "whole", "resolution": "native", "input_scale": 0.5, "flip": False}
@@ -64,13 +92,19 @@ def write_evaluation(run: Path, *, class_names: list[str], wrong: int) -> None:
         "split": "val",
         "parameters": 1_230_000,
         "gallery": items,
+        "per_image": [[f"image_{index}", miou] for index, miou in enumerate(mious)],
     }
+    if extra:
+        content |= extra_scores(class_names)
+    if resampled is not None:
+        settings = {"seed": 0, "resamples": len(resampled)}
+        content["resampled_miou"] = {**settings, "mious": list(resampled)}
     (run / "evaluation" / "evaluation.json").write_text(json.dumps(content))
 
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Path]:
-    """`make_run(name, evaluated=True, trained=True, class_names=[...], wrong=8)` -> run folder."""
+    """`make_run(name, evaluated=True, trained=True, ...)` -> run folder; `mious` of each image."""
 
     def make(
         name: str = "run",
@@ -79,6 +113,9 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         trained: bool = True,
         class_names: tuple[str, ...] = ("road", "pole", "unseen"),
         wrong: int = 8,
+        mious: Sequence[float | None] = (0.5, 0.5, 0.5, 0.5),
+        extra: bool = False,
+        resampled: Sequence[float] | None = None,
     ) -> Path:
         run = tmp_path / name
         run.mkdir(parents=True)
@@ -86,7 +123,14 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         if trained:
             write_history(run)
         if evaluated:
-            write_evaluation(run, class_names=list(class_names), wrong=wrong)
+            write_evaluation(
+                run,
+                class_names=list(class_names),
+                wrong=wrong,
+                mious=mious,
+                extra=extra,
+                resampled=resampled,
+            )
         return run
 
     return make

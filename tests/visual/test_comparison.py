@@ -76,7 +76,7 @@ def test_page_and_table_of_two_evaluated_variants(make_run: MakeRun, tmp_path: P
     plain, dual = make_run("plain/seed_0", wrong=16), make_run("dual/seed_0", wrong=4)
     rows = [row("plain", 0.4, runs=(plain,)), row("+SSSR", 0.5, runs=(dual,))]
     html = write_comparison(tmp_path, rows, title="Streets").read_text(encoding="utf-8")
-    assert "network sees 0.5× size" in html
+    assert "network input scaled by 0.5" in html
     # Three shared samples, not the best and worst; four tiles each of a whole and a close picture.
     assert html.count('<article class="card shot"') == 3
     assert html.count("<img") == 3 * 4 * 2

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from html_checks import checked
 from PIL import Image
 
 from dualseg.core.errors import InputError
@@ -20,44 +20,11 @@ def html_of(run: Path) -> str:
     return write_report(run).read_text(encoding="utf-8")
 
 
-class TagChecker(HTMLParser):
-    """Finds tags that are never closed, and everything a page would fetch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.fetched: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in ("meta", "img", "input"):
-            self.open.append(tag)
-        for name, value in attrs:
-            if name in ("src", "href") and not (value or "").startswith("data:"):
-                self.fetched.append(str(value))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def checked(html: str) -> TagChecker:
-    checker = TagChecker()
-    checker.feed(html)
-    assert checker.open == []
-    return checker
-
-
 def test_whole_report_shows_score_protocol_curves_classes_and_pictures(make_run: MakeRun) -> None:
     html = html_of(make_run())
     # Road 384 right, 192 claimed wrongly: 384/576; pole 576 of 768; "unseen" has no IoU.
     assert f"{(384 / 576 + 576 / 768) / 2:.3f}" in html
-    assert (
-        "whole image, native resolution, network sees 0.5× size, one scale, no flip, bf16" in html
-    )
+    assert "whole, native resolution, network input scaled by 0.5, bf16" in html
     assert html.count('<svg class="chart"') == 3
     assert html.count("<img") == 8  # best and worst image, four pictures each
     assert "1.23 M in use" in html
@@ -93,8 +60,7 @@ def test_every_text_is_escaped(make_run: MakeRun) -> None:
     assert "script" not in checked(html).tags
 
 
-@pytest.mark.parametrize("trained", [True, False])
-@pytest.mark.parametrize("evaluated", [True, False])
+@pytest.mark.parametrize(("trained", "evaluated"), [(True, True), (True, False), (False, True)])
 def test_missing_parts_are_said_to_be_missing(
     make_run: MakeRun, trained: bool, evaluated: bool
 ) -> None:
@@ -186,6 +152,13 @@ def test_evaluation_of_an_older_version_names_no_checkpoint(make_run: MakeRun) -
     assert "Scored" not in html_of(make_run())
 
 
+def test_a_run_without_any_measurement_is_refused(make_run: MakeRun) -> None:
+    run = make_run(trained=False, evaluated=False)
+    with pytest.raises(InputError, match=r"nothing to show yet.*dualseg resume"):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no config\.yaml"):
         write_report(tmp_path)
@@ -195,3 +168,20 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
 def test_report_names_no_path_of_the_machine(make_run: MakeRun) -> None:
     run = make_run()
     assert not re.search(re.escape(str(run.parent)), html_of(run))
+
+
+def test_scores_beyond_the_confusion_matrix_are_shown(make_run: MakeRun) -> None:
+    html = html_of(make_run(extra=True))
+    checked(html)
+    assert "95% interval 0.401 to 0.602" in html
+    assert "Boundary IoU, mean over the classes, within 2 % of the diagonal" in html
+    assert re.search(r"unseen</span></th>.*?>–</td>", html)  # no IoU, no boundary IoU
+    assert "small, below 1,024" in html
+    assert "0.125" in html  # of the objects found
+    assert "expected calibration error 0.130" in html
+
+
+def test_parts_without_scores_are_left_out(make_run: MakeRun) -> None:
+    html = html_of(make_run())
+    for words in ("% interval", "Boundar", "Small and large", "How sure"):
+        assert words not in html

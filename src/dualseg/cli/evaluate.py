@@ -23,10 +23,10 @@ from dualseg.cli.protocol_options import (
     Scales,
     Stride,
     Window,
-    describe,
     read_protocol,
 )
 from dualseg.core.errors import InputError
+from dualseg.visual.protocol_words import describe_protocol
 
 if TYPE_CHECKING:
     from dualseg.evaluation.evaluate import Evaluation
@@ -164,7 +164,7 @@ def _print_scores(evaluation: "Evaluation", result: Mapping[str, Any], what: str
         f"mIoU {percent(result['miou'])}, pixel accuracy {percent(result['pixel_accuracy'])}, "
         f"class accuracy {percent(result['class_accuracy'])}, "
         f"ignored {percent(result['ignored_share'])} "
-        f"({describe(result['protocol'])})"
+        f"(protocol: {describe_protocol(result['protocol'])})"
     )
 
 

@@ -121,32 +121,6 @@ def read_protocol(
     )
 
 
-def describe(protocol: dict[str, object]) -> str:
-    """A protocol in words, for beside the number."""
-
-    def numbers(key: str, between: str) -> str:
-        return between.join(f"{number:g}" for number in protocol[key])  # type: ignore[attr-defined]
-
-    words = [f"protocol: {protocol['name']}", f"{protocol['resolution']} resolution"]
-    if protocol["name"] == "crop":
-        words[1] = f"{protocol['resolution']}, comparable {protocol['comparable']}"
-    if "window" in protocol:
-        shape = f"window {numbers('window', 'x')}, stride {numbers('stride', 'x')}"
-        words.append(f"{shape}, averaged {protocol['average']}")
-    words.append(f"network input scaled by {protocol['input_scale']:g}")
-    if "fusion" in protocol or protocol["scales"] != [1.0]:
-        fusion = f", fused by {protocol['fusion']}" if "fusion" in protocol else ""
-        words.append(f"scales {numbers('scales', ' ')}{fusion}")
-    if protocol["flip"]:
-        words.append("mirror image averaged")
-    if "output_stride" in protocol:
-        words.append(f"output stride {protocol['output_stride']}")
-    if "crf" in protocol:
-        settings = protocol["crf"].items()  # type: ignore[attr-defined]
-        words.append(f"CRF {' '.join(f'{name}={value:g}' for name, value in settings)}")
-    return ", ".join([*words, str(protocol["precision"])])
-
-
 def _read_scales(text: str | None) -> tuple[float, ...]:
     if text is None:
         return (1.0,)

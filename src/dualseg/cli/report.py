@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dualseg.cli.console import print_json
+from dualseg.cli.console import print_json, say
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError
 
@@ -64,8 +64,38 @@ def _several(
         raise InputError(
             "several runs are compared on a page of its own; say where: --out PAGE.html"
         )
+    _require_place(out)
+    if not kept_only:
+        _require_checkpoints(runs if latency else [runs[0], runs[-1]])
     result = compare_runs(runs, out, kept_only=kept_only, latency=latency)
     if json:
         print_json(result)
     else:
+        for text in result["notes"]:
+            say(f"note: {text}")
         print(result["report"])
+
+
+def _require_place(page: Path) -> None:
+    """Before minutes of prediction, not after them."""
+    if page.is_dir():
+        raise InputError(
+            f"--out {page} is a folder; give the name of a page, such as {page / 'c.html'}"
+        )
+    if not page.parent.is_dir():
+        raise InputError(f"--out {page}: there is no folder {page.parent}; make it first")
+
+
+def _require_checkpoints(runs: list[Path]) -> None:
+    from dualseg.visual.run_files import read_evaluation
+
+    for run in runs:
+        evaluation = read_evaluation(run)
+        if evaluation is None:
+            continue  # said in the comparison's own words
+        checkpoint = run / "checkpoints" / (evaluation.checkpoint or "best")
+        if not checkpoint.is_dir():
+            raise InputError(
+                f"{run} no longer has its checkpoint {checkpoint.name}, so its images cannot be "
+                "predicted anew; --kept-only compares by what the runs keep"
+            )

@@ -1,38 +1,52 @@
 """Scores by class as HTML tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dualseg.visual.page import swatch
+from dualseg.visual.bar_tables import BarSeries, Column, bar_table, score_text
+from dualseg.visual.page import scroll, swatch
 from dualseg.visual.pictures import embed_alpha
 from dualseg.visual.run_files import StoredEvaluation
 
 MAX_NUMBERED_CLASSES = 20
 NUM_MISTAKES = 8
+INK_TURNS = {"deep": 83, "middle": 57}
+"""Percent of the accent above which black or white reads better than the other on a cell: in the
+light theme from "deep" on, in the dark one from "middle" on."""
+
+Series = tuple[str, str]
+"""Name and CSS colour of a run."""
 
 
-def class_table(evaluation: StoredEvaluation) -> str:
-    """One row a class: name, share of the labelled pixels, IoU as a bar and as a number."""
-    total = sum(evaluation.pixels_per_class)
-    rows = "".join(
-        f'<tr><th scope="row">{class_label(name, color)}</th>'
-        f'<td class="number">{_share(pixels, total)}</td><td class="wide">{_bar(iou)}</td>'
-        f'<td class="number">{score_text(iou)}</td></tr>'
-        for name, color, pixels, iou in zip(
-            evaluation.labels.class_names,
-            evaluation.labels.palette,
-            evaluation.pixels_per_class,
-            evaluation.iou_per_class,
-            strict=True,
-        )
-    )
-    return (
-        '<table><thead><tr><th scope="col">Class</th><th scope="col" class="number">Pixels</th>'
-        '<th scope="col" class="wide">IoU</th><th></th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
+def class_table(evaluations: Sequence[StoredEvaluation], series: Sequence[Series]) -> str:
+    """One row a class: name, share of the labelled pixels, and for each run its IoU as a bar and as
+    a number; of a single run also the boundary IoU where it was asked for.
+
+    Args:
+        evaluations: On the same classes. The pixels are those of the first.
+        series: Name and colour of each run.
+    """
+    first = evaluations[0]
+    total = sum(first.pixels_per_class)
+    columns = [Column("Pixels", [_share(pixels, total) for pixels in first.pixels_per_class])]
+    others = []
+    boundary = (first.extra.boundaries or {}).get("boundary_iou")
+    if boundary and len(evaluations) == 1:
+        texts = [score_text(boundary.per_class.get(name)) for name in first.labels.class_names]
+        others.append(Column("Boundary IoU", texts))
+    return bar_table(
+        "Class",
+        [class_label(*pair) for pair in _named_colors(first)],
+        "IoU",
+        [
+            BarSeries(name, color, evaluation.iou_per_class)
+            for (name, color), evaluation in zip(series, evaluations, strict=True)
+        ],
+        before=columns,
+        after=others,
     )
 
 
@@ -49,10 +63,11 @@ def confusion_table(evaluation: StoredEvaluation) -> str:
         f'<tr><th scope="row">{name}</th>{"".join(_cell(share) for share in row)}</tr>'
         for name, row in zip(names, shares, strict=True)
     )
-    return (
-        f'<table class="confusion"><thead><tr><th></th>{head}</tr></thead>'
+    table = (
+        f'<table class="confusion"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
+    return scroll(table, "Confusion matrix: rows truth, columns predictions, percent")
 
 
 def mistake_table(evaluation: StoredEvaluation) -> str:
@@ -92,11 +107,6 @@ def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     )
 
 
-def score_text(score: float | None) -> str:
-    """A score with three decimals, a dash where there is none."""
-    return "–" if score is None else f"{score:.3f}"
-
-
 def class_label(name: str, color: tuple[int, int, int]) -> str:
     """A class's name with its colour."""
     return f'<span class="label">{swatch(color)}{escape(name)}</span>'
@@ -113,20 +123,18 @@ def _share(pixels: int, total: int) -> str:
     if pixels == 0:
         return "0"
     share = pixels / total
-    return "&lt; 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+    return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
 
 
-def _bar(score: float | None) -> str:
-    return f'<div class="bar"><span style="width:{100 * (score or 0):.1f}%"></span></div>'
+def _named_colors(evaluation: StoredEvaluation) -> Iterable[tuple[str, tuple[int, int, int]]]:
+    return zip(evaluation.labels.class_names, evaluation.labels.palette, strict=True)
 
 
 def _cell(share: float) -> str:
     if np.isnan(share):
         return '<td class="muted">–</td>'
     strength = round(100 * share)
-    ink = ";color:var(--card)" if strength > 55 else ""
+    place = next((f' class="{name}"' for name, above in INK_TURNS.items() if strength > above), "")
     text = strength if strength else ""
-    return (
-        f'<td style="background:color-mix(in srgb,var(--accent) {strength}%,var(--sunken)){ink}">'
-        f"{text}</td>"
-    )
+    color = f"color-mix(in srgb,var(--accent) {strength}%,var(--sunken))"
+    return f'<td{place} style="background:{color}">{text}</td>'

@@ -21,7 +21,6 @@ from dualseg.visual.page import (
     card,
     chart_figure,
     class_legend,
-    describe_protocol,
     heading,
     note,
     render_page,
@@ -29,6 +28,7 @@ from dualseg.visual.page import (
     series_legend,
 )
 from dualseg.visual.plots import DotRow, Line, dot_chart, line_chart, row_color
+from dualseg.visual.protocol_words import describe_protocol
 from dualseg.visual.run_files import StoredEvaluation, points_of, read_evaluation, split_history
 
 __all__ = ["ComparisonRow", "write_comparison"]
@@ -92,7 +92,7 @@ def _labels(rows: Sequence[ComparisonRow], evaluations: Sequence[StoredEvaluatio
 
 
 def _score_part(rows: Sequence[ComparisonRow], num_baselines: int, protocol: str) -> str:
-    lead = f"Measured on: {protocol}. " if protocol else ""
+    lead = f"Protocol: {protocol}. " if protocol else ""
     lead += "Latency is the median of one image, full size in and full size out."
     return section("Scores", lead, card(score_table(rows, num_baselines)))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ CROP_SHARE = 0.3
 MIN_CROP = 24
 
 
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+
 @dataclass(frozen=True)
 class Window:
     """A rectangle as shares of height and width, so that it fits pictures of every size."""
@@ -27,7 +31,7 @@ class Window:
     height: float
     width: float
 
-    def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def cut(self, picture: NDArray[Pixel]) -> NDArray[Pixel]:
         """The part of an (H, W, ...) picture inside the rectangle."""
         rows, columns = picture.shape[:2]
         top, left = round(self.top * rows), round(self.left * columns)
@@ -79,11 +83,18 @@ def disagreement(entry: Sequence[GalleryImage], ignore_index: int) -> NDArray[np
     return differs & (entry[0].read("truth") != ignore_index)
 
 
-def busiest_window(area: NDArray[np.bool_]) -> Window:
-    """The window with most True pixels in it; the first such from the top left."""
+def busiest_window(
+    area: NDArray[np.bool_] | NDArray[np.int8], *, share: float = CROP_SHARE
+) -> Window:
+    """The window with most True pixels in it, or the greatest sum; the first from the top left.
+
+    Args:
+        area: (H, W).
+        share: The window's height and width of the area's.
+    """
     rows, columns = area.shape
-    height = min(rows, max(MIN_CROP, round(CROP_SHARE * rows)))
-    width = min(columns, max(MIN_CROP, round(CROP_SHARE * columns)))
+    height = min(rows, max(MIN_CROP, round(share * rows)))
+    width = min(columns, max(MIN_CROP, round(share * columns)))
     sums = np.pad(area.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside = (
         sums[height:, width:]

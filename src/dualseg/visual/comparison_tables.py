@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from html import escape
 
 from dualseg.core.labels import LabelSpec
-from dualseg.visual.class_tables import class_label, head_row, score_text
+from dualseg.visual.bar_tables import score_text
+from dualseg.visual.class_tables import class_label, head_row
 from dualseg.visual.comparison_rows import (
     ComparisonRow,
     Difference,
     paired_difference,
     spread_text,
 )
+from dualseg.visual.page import scroll
 from dualseg.visual.plots import row_color
 
 Cells = list[list[str]]
@@ -55,7 +57,7 @@ def score_table(rows: Sequence[ComparisonRow], num_baselines: int) -> str:
             cells.append(f'<td class="number {kind}">{_with_spread(text)}</td>')
         label = run_label(name, row_color(number, num_baselines))
         body += f'<tr><th scope="row">{label}</th>{"".join(cells)}</tr>'
-    return f'<div class="scroll"><table>{head_row(head)}<tbody>{body}</tbody></table></div>'
+    return scroll(f"<table>{head_row(head)}<tbody>{body}</tbody></table>", "Scores")
 
 
 def class_cells(rows: Sequence[ComparisonRow], class_names: Sequence[str]) -> Cells:
@@ -83,7 +85,7 @@ def class_comparison(rows: Sequence[ComparisonRow], labels: LabelSpec) -> str:
         label = class_label(name, labels.palette[class_id])
         body += f'<tr><th scope="row">{label}</th>{cells}{_gain_cell(ious[0], ious[-1])}</tr>'
     table_head = head_row([*head, "gain"])
-    return f'<div class="scroll"><table>{table_head}<tbody>{body}</tbody></table></div>'
+    return scroll(f"<table>{table_head}<tbody>{body}</tbody></table>", "IoU of each class")
 
 
 def markdown_table(cells: Cells) -> str:

@@ -6,8 +6,9 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from dualseg.core.image_spec import Pixels, to_rgb
 from dualseg.core.labels import LabelSpec
-from dualseg.data.statistics import (
+from dualseg.data.labels.statistics import (
     DatasetStatistics,
     describe_sizes,
     inverse_log_weights,
@@ -59,7 +60,7 @@ def data_page(
 
 
 def contact_sheet(
-    samples: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    samples: Sequence[tuple[Pixels, NDArray[np.uint8]]],
     labels: LabelSpec,
     *,
     columns: int = 4,
@@ -67,11 +68,13 @@ def contact_sheet(
     """Crops with their labels on top, each beside the crop alone, in rows on white.
 
     Args:
-        samples: (H, W, 3) RGB and (H, W) ids, all of one size.
+        samples: (H, W, C) and (H, W) ids, all of one size.
         labels: Classes.
         columns: Samples in a row.
     """
-    tiles = [np.concatenate([image, blend(image, ids, labels)], axis=1) for image, ids in samples]
+    tiles = [
+        np.concatenate([to_rgb(image), blend(image, ids, labels)], axis=1) for image, ids in samples
+    ]
     height, width = tiles[0].shape[:2]
     rows = -(-len(tiles) // columns)
     columns = min(columns, len(tiles))

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
+from dualseg.core.image_spec import Pixels, to_rgb
 from dualseg.core.labels import IGNORE_INDEX, LabelSpec
 
 Picture = NDArray[np.uint8]
@@ -14,6 +15,7 @@ HATCH = (186, 186, 190)
 RIGHT = (164, 168, 174)
 RIGHT_BORDER = (122, 127, 135)
 WRONG = (214, 40, 40)
+GAINED = (18, 104, 196)
 HATCH_PERIOD = 8
 """Pixels from one line of the hatching to the next."""
 
@@ -33,12 +35,12 @@ def paint(label_map: NDArray[np.uint8], labels: LabelSpec) -> Picture:
 
 
 def blend(
-    image: Picture, label_map: NDArray[np.uint8], labels: LabelSpec, *, opacity: float = 0.55
+    image: Pixels, label_map: NDArray[np.uint8], labels: LabelSpec, *, opacity: float = 0.55
 ) -> Picture:
     """The image under its label map, with thin borders between the classes.
 
     Args:
-        image: (H, W, 3) RGB.
+        image: (H, W, C); of other than ordinary pictures what `to_rgb` shows.
         label_map: (H, W) class ids; ignored pixels show the image alone.
         labels: Palette.
         opacity: Of the colours, 0 to 1.
@@ -53,7 +55,7 @@ def blend(
         )
     colors = color_table(labels)[label_map].astype(np.float32)
     weight = np.where(label_map == labels.ignore_index, 0.0, opacity).astype(np.float32)[..., None]
-    mixed = image * (1 - weight) + colors * weight
+    mixed = to_rgb(image) * (1 - weight) + colors * weight
     mixed[borders(label_map)] *= 0.45
     return (mixed + 0.5).astype(np.uint8)
 
@@ -72,12 +74,36 @@ def error_map(
     return picture
 
 
+def change_map(
+    target: NDArray[np.uint8],
+    before: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+    *,
+    ignore_index: int = IGNORE_INDEX,
+) -> Picture:
+    """Blue where only `after` is right, red where only `before` is; the rest as in `error_map`."""
+    picture = error_map(target, target, ignore_index=ignore_index)
+    valid = target != ignore_index
+    picture[valid & (after == target) & (before != target)] = GAINED
+    picture[valid & (before == target) & (after != target)] = WRONG
+    return picture
+
+
 def borders(label_map: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(H, W): True where the pixel to the right or below has another id."""
     edge = np.zeros(label_map.shape, dtype=bool)
     edge[:, :-1] |= label_map[:, :-1] != label_map[:, 1:]
     edge[:-1] |= label_map[:-1] != label_map[1:]
     return edge
+
+
+def near_borders(label_map: NDArray[np.uint8], radius: int) -> NDArray[np.bool_]:
+    """(H, W): True where a border lies at most `radius` rows and columns away."""
+    size = 2 * radius + 1
+    framed = np.pad(borders(label_map), radius).astype(np.int64)
+    sums = np.pad(framed.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    inside = sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
+    return inside > 0
 
 
 def _hatching(area: NDArray[np.bool_]) -> NDArray[np.bool_]:

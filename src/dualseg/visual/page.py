@@ -1,5 +1,6 @@
 """The frame of our self-contained pages: style inline, nothing fetched, every text escaped."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -18,16 +19,20 @@ LOGO = (
 )
 
 MAX_COLUMNS = 7
+MIN_CONTENTS = 4
+"""A page of so many titled parts begins with a list of them."""
 
 
 def render_page(title: str, body: Sequence[str]) -> str:
-    """A whole page. `body` is HTML; `title` is text."""
+    """A whole page. `body` is HTML, its heading first; `title` is text."""
     style = resources.files("dualseg.visual").joinpath("report.css").read_text(encoding="utf-8")
+    parts = [part for part in body if part]
+    parts.insert(1, _contents(parts))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f"{chr(10).join(part for part in body if part)}\n</main>\n</body>\n</html>\n"
+        f"{chr(10).join(part for part in parts if part)}\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -38,12 +43,21 @@ def heading(kind: str, title: str) -> str:
 
 def section(title: str, lead: str, *content: str) -> str:
     """A titled part of the page. `lead` says in text what is to be seen; `content` is HTML."""
-    return f'<h2>{escape(title)}</h2>\n<p class="lead">{escape(lead)}</p>\n' + "\n".join(content)
+    place = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    head = f'<h2 id="{place}">{escape(title)}</h2>\n<p class="lead">{escape(lead)}</p>\n'
+    return f'<section aria-labelledby="{place}">\n{head}' + "\n".join(content) + "\n</section>"
 
 
 def card(*content: str) -> str:
     """HTML on a card."""
     return f'<div class="card">{"".join(content)}</div>'
+
+
+def scroll(table: str, name: str) -> str:
+    """A wide table (HTML) that scrolls by itself, by keyboard too. `name` is for screen readers."""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{table}</div>'
+    )
 
 
 def note(text: str) -> str:
@@ -92,37 +106,30 @@ def tile(picture: str, caption: str, detail: str = "") -> str:
     return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
 
 
-def shot(number: int, title: str, detail: str, tiles: Sequence[str]) -> str:
+def shot(number: int | str, title: str, detail: str, tiles: Sequence[str]) -> str:
     """One image of a gallery: a card with its tiles, which a box enlarges.
 
     Args:
-        number: Differs from all others on the page.
+        number: Differs from all others on the page; letters, digits and spaces.
         title: Name of the image.
         detail: Text at the right end of the title's line.
         tiles: HTML, see `tile`; up to MAX_COLUMNS stand in one line where the page is wide.
     """
     lines = -(-len(tiles) // MAX_COLUMNS)
     columns = -(-len(tiles) // lines)
-    box = f"shot-{number}"
+    box = f"shot-{number}".lower().replace(" ", "-")
     return (
         f'<article class="card shot"><header><h3>{escape(title)}</h3><span>{escape(detail)}</span>'
-        f'<span class="zoom"><input type="checkbox" id="{box}">'
+        f'<span class="zoom"><input type="checkbox" id="{box}" '
+        f'aria-label="larger: {escape(title)}">'
         f'<label for="{box}">larger</label></span></header>'
         f'<div class="tiles" style="--columns:{columns}">{"".join(tiles)}</div></article>'
     )
 
 
-def describe_protocol(protocol: Mapping[str, object]) -> str:
-    """A protocol in words, for beside the number."""
-    scale = protocol.get("input_scale")
-    scales = protocol.get("scales")
-    words = [
-        "whole image" if protocol.get("name") == "whole" else str(protocol.get("name")),
-        f"{protocol.get('resolution')} resolution",
-        "network sees full size" if scale == 1.0 else f"network sees {scale}× size",
-        "one scale" if scales == [1.0] else f"scales {scales}",
-        "flipped too" if protocol.get("flip") else "no flip",
-    ]
-    if "precision" in protocol:
-        words.append(str(protocol["precision"]))
-    return ", ".join(words)
+def _contents(parts: Sequence[str]) -> str:
+    found = re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', "\n".join(parts))
+    if len(found) < MIN_CONTENTS:
+        return ""
+    items = "".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in found)
+    return f'<nav aria-label="Parts of this page"><ul>{items}</ul></nav>'

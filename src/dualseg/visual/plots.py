@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 380, 236
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 38
+LEFT, RIGHT, TOP, BOTTOM = 50, 10, 10, 38
 ROW_HEIGHT = 38
 NUM_SERIES_COLORS = 8
 NUM_GREYS = 2  # the first of them
@@ -40,11 +40,13 @@ class DotRow:
         name: Written above the dots.
         values: One dot each; their mean is a bar.
         color: A CSS colour.
+        interval: Drawn as a line behind the dots; None for none.
     """
 
     name: str
     values: Sequence[float]
     color: str
+    interval: Range | None = None
 
 
 def series_color(index: int) -> str:
@@ -88,7 +90,7 @@ def dot_chart(rows: Sequence[DotRow], *, title: str, x_label: str) -> str:
         title: Said by screen readers.
         x_label: Written under the axis.
     """
-    low, high = _range([value for row in rows for value in row.values])
+    low, high = _range([v for row in rows for v in (*row.values, *(row.interval or ()))])
     margin = 0.08 * (high - low)
     height = TOP + ROW_HEIGHT * len(rows) + BOTTOM
     frame = _Frame((low - margin, high + margin), (0.0, 1.0), WIDTH, height, left=14)
@@ -201,12 +203,22 @@ def _dots(frame: _Frame, row: DotRow, y: float) -> list[str]:
     )
     return [
         f'<line class="grid" x1="14" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>',
+        _interval(frame, row, y) if row.interval else "",
         f'<g fill="{row.color}" fill-opacity="0.75">{dots}</g>',
         f'<line stroke="{row.color}" stroke-width="3" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 9}" '
         f'y2="{y + 9}"/>',
         _text(14, y - 12, row.name, anchor="start", strong=True),
         _text(WIDTH - RIGHT, y - 12, f"{mean:.3f}", anchor="end", strong=True),
     ]
+
+
+def _interval(frame: _Frame, row: DotRow, y: float) -> str:
+    low, high = row.interval or (0.0, 0.0)
+    return (
+        f'<line stroke="{row.color}" stroke-width="7" stroke-opacity="0.35" '
+        f'stroke-linecap="round" x1="{frame.x(low):.1f}" x2="{frame.x(high):.1f}" y1="{y}" '
+        f'y2="{y}"><title>{low:.4f} to {high:.4f}</title></line>'
+    )
 
 
 def _text(x: float, y: float, text: str, *, anchor: str, strong: bool = False) -> str:

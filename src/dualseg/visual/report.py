@@ -9,36 +9,24 @@ from dualseg.config import DataSettings, Recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.core.files import write_text
+from dualseg.visual.budget import PictureBudget
 from dualseg.visual.class_tables import class_table, confusion_table, mistake_table
-from dualseg.visual.overlay import error_map, paint
-from dualseg.visual.page import (
-    card,
-    chart_figure,
-    class_legend,
-    describe_protocol,
-    fact_list,
-    heading,
-    note,
-    render_page,
-    section,
-    series_legend,
-    shot,
-    tile,
-)
-from dualseg.visual.pictures import flat_picture, photo
-from dualseg.visual.plots import Line, line_chart, series_color, short_number, thin_out
+from dualseg.visual.curves import curve_part
+from dualseg.visual.page import card, fact_list, heading, note, render_page, section
+from dualseg.visual.plots import short_number
+from dualseg.visual.protocol_words import describe_protocol
 from dualseg.visual.run_files import (
-    GalleryImage,
+    CONFIG_FILE,
     StoredEvaluation,
-    points_of,
     read_evaluation,
     read_facts,
     split_history,
 )
+from dualseg.visual.run_gallery import gallery_part
+from dualseg.visual.score_parts import ShownRun, boundary_part, calibration_part, object_part
+from dualseg.visual.stored_scores import Interval
 
-CONFIG_FILE = "config.yaml"
 REPORT_FILE = "report.html"
-LOSS_NAMES = ("loss", "cross_entropy", "auxiliary", "image", "affinity")
 
 
 def write_report(run_folder: Path) -> Path:
@@ -53,7 +41,8 @@ def write_report(run_folder: Path) -> Path:
         The page.
 
     Raises:
-        InputError: This is no run folder, or one of its files is damaged.
+        InputError: This is no run folder, nothing was measured in it yet, or one of its files is
+            damaged.
     """
     if not (run_folder / CONFIG_FILE).is_file():
         raise InputError(
@@ -63,13 +52,18 @@ def write_report(run_folder: Path) -> Path:
     recipe = load_recipe(run_folder / CONFIG_FILE)
     evaluation = read_evaluation(run_folder)
     training, validation = split_history(run_folder, "train"), split_history(run_folder, "val")
+    if not (evaluation or training or validation):
+        raise InputError(
+            f"{run_folder} has nothing to show yet: no measurement and no evaluation; dualseg "
+            f"resume {run_folder} trains it"
+        )
     name = run_folder.resolve().name
     body = [
         heading("training run", name),
         fact_list(_facts(recipe, training, validation, evaluation, read_facts(run_folder))),
         _score_part(evaluation),
-        _curve_part(training, validation),
-        *(_evaluation_parts(evaluation) if evaluation else ()),
+        curve_part(training, validation),
+        *(_evaluation_parts(name, evaluation) if evaluation else ()),
         _recipe_part(run_folder),
     ]
     path = run_folder / REPORT_FILE
@@ -144,7 +138,7 @@ def _score_part(evaluation: StoredEvaluation | None) -> str:
         (
             "Mean IoU",
             scores["miou"],
-            f"{scores['num_images']} images, {num_scored} classes: {how}",
+            f"{scores['num_images']} images, {num_scored} classes; protocol: {how}",
             " main",
         ),
         (
@@ -159,81 +153,67 @@ def _score_part(evaluation: StoredEvaluation | None) -> str:
     boxes = "".join(
         f'<div class="card score{kind}"><div class="name">{name}</div><div '
         f'class="value">{value:.3f}</div>'
+        f"{_interval_line(evaluation.extra.interval) if kind else ''}"
         f'<div class="how">{escape(words)}</div></div>'
         for name, value, words, kind in cards
     )
     return f'<div class="scores">{boxes}</div>'
 
 
-def _curve_part(
-    training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]
-) -> str:
-    names = [n for n in _loss_names(training) if points_of(training, n)]
-    charts = []
-    if names:
-        colors = ["var(--accent)"] + [series_color(i) for i in (3, 4, 5, 6, 7)]
-        lines = [
-            Line(name, thin_out(points_of(training, name)), color, is_main=name == "loss")
-            for name, color in zip(names, colors, strict=False)
-        ]
-        chart = line_chart(lines, title="Losses over steps", x_label="step")
-        charts.append(
-            chart_figure(
-                "Training loss", series_legend(names, [line.color for line in lines]) + chart
-            )
-        )
-    for entries, key, title in (
-        (validation, "miou", "Validation mIoU"),
-        (training, "lr", "Learning rate"),
-    ):
-        points = points_of(entries, key)
-        if points:
-            line = Line(title, points, "var(--accent)")
-            charts.append(
-                chart_figure(title, line_chart([line], title=f"{title} over steps", x_label="step"))
-            )
-    if not charts:
-        return note("There are no curves yet: metrics.jsonl holds no measurement.")
-    lead = "Each loss is shown with its weight, so the thin lines add up to the thick one."
-    return section("Training", lead, f'<div class="charts">{"".join(charts)}</div>')
+def _interval_line(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return (
+        f'<div class="interval">{interval.level:.0%} interval {interval}</div>'
+        '<div class="how">where the score lies when images are drawn anew (bootstrap)</div>'
+    )
 
 
-def _loss_names(training: Sequence[Mapping[str, Any]]) -> list[str]:
-    present = {key for entry in training for key in entry}
-    others = sorted(key for key in present if key.startswith("loss_"))
-    return [name for name in LOSS_NAMES if name in present] + others
-
-
-def _evaluation_parts(evaluation: StoredEvaluation) -> list[str]:
-    return [
-        _class_part(evaluation),
-        section(
-            "What is taken for what",
-            "Each row is a true class and adds up to 100: the share of its pixels, in percent, "
-            "that was given "
-            "to each class.",
-            card(
-                '<div class="split"><div class="scroll">',
-                confusion_table(evaluation),
-                "</div><div><h3>Most frequent mistakes</h3>",
-                mistake_table(evaluation),
-                "</div></div>",
-            ),
+def _evaluation_parts(name: str, evaluation: StoredEvaluation) -> list[str]:
+    runs = [ShownRun(name, "var(--accent)", evaluation)]
+    budget = PictureBudget()
+    parts = [
+        _class_part(runs[0]),
+        _confusion_part(evaluation),
+        boundary_part(runs),
+        object_part(runs),
+        calibration_part(runs),
+        gallery_part(
+            evaluation,
+            "best",
+            "Best images",
+            "By the mIoU over the classes in the image.",
+            budget,
         ),
-        _gallery_part(
-            evaluation, "best", "Best images", "By the mIoU over the classes in the image."
-        ),
-        _gallery_part(
+        gallery_part(
             evaluation,
             "worst",
             "Worst images",
             "Where the network fails most, worst first. Rare classes weigh as much as common ones "
             "here.",
+            budget,
         ),
     ]
+    return [*parts, note(budget.words()) if budget.words() else ""]
 
 
-def _class_part(evaluation: StoredEvaluation) -> str:
+def _confusion_part(evaluation: StoredEvaluation) -> str:
+    return section(
+        "What is taken for what",
+        "Each row is a true class and adds up to 100: the share of its pixels, in percent, that "
+        "was given to each class.",
+        card(
+            '<div class="split"><div>',
+            confusion_table(evaluation),
+            "</div><div><h3>Most frequent mistakes</h3>",
+            mistake_table(evaluation),
+            "</div></div>",
+        ),
+    )
+
+
+def _class_part(run: ShownRun) -> str:
+    evaluation = run.evaluation
     names = evaluation.labels.class_names
     absent = [
         n for n, pixels in zip(names, evaluation.pixels_per_class, strict=True) if pixels == 0
@@ -248,37 +228,8 @@ def _class_part(evaluation: StoredEvaluation) -> str:
         "Intersection over union of each class over the whole split, beside its share of the "
         "labelled pixels.",
         warning if absent else "",
-        card(class_table(evaluation)),
+        card(class_table([evaluation], [(run.name, run.color)])),
     )
-
-
-def _gallery_part(evaluation: StoredEvaluation, role: str, title: str, lead: str) -> str:
-    shots = "".join(
-        _shot(number, image, evaluation)
-        for number, image in enumerate(evaluation.gallery)
-        if role in image.roles
-    )
-    return section(title, lead, class_legend(evaluation.labels), shots) if shots else ""
-
-
-def _shot(number: int, image: GalleryImage, evaluation: StoredEvaluation) -> str:
-    seen, truth, preds = image.read("input"), image.read("truth"), image.read("prediction")
-    labels = evaluation.labels
-    valid = truth != labels.ignore_index
-    wrong = float((truth != preds)[valid].mean()) if valid.any() else 0.0
-    mistakes = error_map(truth, preds, ignore_index=labels.ignore_index)
-    tiles = [
-        tile(photo(seen, "Input"), "Input", f"as the network sees it, {_size(seen)}"),
-        tile(flat_picture(paint(truth, labels), "Truth"), "Truth", _size(truth)),
-        tile(flat_picture(paint(preds, labels), "Prediction"), "Prediction", _size(preds)),
-        tile(flat_picture(mistakes, "Mistakes"), "Mistakes", f"red, {wrong:.1%}; ignored hatched"),
-    ]
-    score = "" if image.miou is None else f"mIoU {image.miou:.3f}"
-    return shot(number, image.name, score, tiles)
-
-
-def _size(picture: Any) -> str:
-    return f"{picture.shape[0]}×{picture.shape[1]}"
 
 
 def _recipe_part(run_folder: Path) -> str:

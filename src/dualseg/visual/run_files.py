@@ -15,7 +15,9 @@ from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.core.history import METRICS_FILE, read_history
 from dualseg.core.labels import LabelSpec
+from dualseg.visual.stored_scores import ExtraScores, read_extra_scores
 
+CONFIG_FILE = "config.yaml"
 EVALUATION_FOLDER = "evaluation"
 EVALUATION_FILE = "evaluation.json"
 GALLERY_FOLDER = "gallery"
@@ -31,7 +33,8 @@ class GalleryImage:
         roles: Out of "best", "worst", "sample".
         miou: Over the classes in its ground truth.
         folder: Where its files are.
-        files: "input", "truth", "prediction" -> file name.
+        files: "input", "truth", "prediction" -> file name; where it is at hand also "image", the
+            whole image at its native size.
     """
 
     name: str
@@ -41,7 +44,8 @@ class GalleryImage:
     files: Mapping[str, str]
 
     def read(self, part: str) -> NDArray[np.uint8]:
-        """ "input": (h, w, 3) RGB as the network saw it; "truth", "prediction": (H, W) class ids.
+        """ "input": (h, w, 3) RGB as the network saw it; "image": (H, W, 3); "truth", "prediction":
+        (H, W) class ids.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -49,9 +53,23 @@ class GalleryImage:
         path = self.folder / Path(self.files[part]).name
         try:
             with Image.open(path, formats=("PNG",)) as image:
-                return np.asarray(image.convert("RGB") if part == "input" else image)
+                return np.asarray(image.convert("RGB") if part in ("input", "image") else image)
         except (OSError, ValueError, SyntaxError) as error:
             raise InputError(f"cannot read {path}: {error}; {MAKE_ANEW}") from None
+
+
+@dataclass(frozen=True)
+class ResampledMious:
+    """The mIoU of every set of images that the interval's bootstrap drew.
+
+    Args:
+        settings: (seed, number of resamples): runs on the same images that share them drew the
+            same sets.
+        mious: One a set.
+    """
+
+    settings: tuple[int, int]
+    mious: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,9 @@ class StoredEvaluation:
         gallery: Images kept, best first, then worst.
         checkpoint: Which of the run's was evaluated; None where it was not written down.
         step: Of the checkpoint, where known.
+        per_image: (name, mIoU over the classes in its ground truth), in the data set's order.
+        extra: Scores beyond the confusion matrix, as far as they were asked for.
+        resampled: For the interval of a difference; None where it was not kept.
     """
 
     scores: Mapping[str, Any]
@@ -81,6 +102,9 @@ class StoredEvaluation:
     gallery: tuple[GalleryImage, ...]
     checkpoint: str | None
     step: int | None
+    per_image: tuple[tuple[str, float | None], ...]
+    extra: ExtraScores
+    resampled: ResampledMious | None
 
     @property
     def iou_per_class(self) -> tuple[float | None, ...]:
@@ -111,8 +135,11 @@ def read_evaluation(run_folder: Path) -> StoredEvaluation | None:
             gallery=tuple(_gallery_image(folder, item) for item in plain["gallery"]),
             checkpoint=None if plain.get("checkpoint") is None else str(plain["checkpoint"]),
             step=None if plain.get("step") is None else int(plain["step"]),
+            per_image=tuple((str(name), miou) for name, miou in plain.get("per_image", [])),
+            extra=read_extra_scores(plain),
+            resampled=_resampled(plain.get("resampled_miou")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error!r}); {MAKE_ANEW}") from None
 
 
@@ -139,6 +166,13 @@ def split_history(run_folder: Path, split: str) -> list[dict[str, Any]]:
 def points_of(entries: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """(step, value) of every entry that has the value; null stands for NaN and is left out."""
     return [(entry["step"], entry[key]) for entry in entries if entry.get(key) is not None]
+
+
+def _resampled(plain: Mapping[str, Any] | None) -> ResampledMious | None:
+    if plain is None:
+        return None
+    settings = int(plain["seed"]), int(plain["resamples"])
+    return ResampledMious(settings, tuple(float(value) for value in plain["mious"]))
 
 
 def _gallery_image(folder: Path, item: Mapping[str, Any]) -> GalleryImage:
