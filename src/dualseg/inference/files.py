@@ -9,6 +9,7 @@ from dualseg.core.files import DiskFullError, remove_stale
 from dualseg.core.geometry import Size
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.one_file import FilePlan, Outputs, predict_one, single_thing
+from dualseg.inference.overlapped import one_at_a_time, overlapped
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.shares import ALL, Share
 from dualseg.inference.video import find_inputs
@@ -123,11 +124,16 @@ def predict_share(
     tell = progress or _say_nothing
     inner = tell if single_thing(paths) else None
     plan = FilePlan(options.write, options.crf, options.tile, options.overlap)
+    if inner is not None:
+        return [_predict(predictor, paths[0], out_dir, plan, options.resume, inner)]
+    predictor_in_turn = one_at_a_time(predictor)
     done = []
     tell(0, len(paths))
-    for count, path in enumerate(paths, start=1):
-        done.append(_predict(predictor, path, out_dir, plan, options.resume, inner))
-        tell(count, len(paths))
+    for item in overlapped(
+        lambda path: _predict(predictor_in_turn, path, out_dir, plan, options.resume, None), paths
+    ):
+        done.append(item)
+        tell(len(done), len(paths))
     return done
 
 

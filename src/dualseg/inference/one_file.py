@@ -21,6 +21,7 @@ from dualseg.inference.crf_step import refined
 from dualseg.inference.giant import OVERVIEW_SIDE, predict_by_windows, stored_size
 from dualseg.inference.label_maps import label_map_of
 from dualseg.inference.predictor import Predictor, batch_of_one
+from dualseg.inference.strategies import unresized
 from dualseg.inference.tiles import choose_tiling
 from dualseg.inference.video import is_video, predict_video
 from dualseg.inference.written import DEFAULT_KINDS, KINDS, Prediction, file_of
@@ -102,13 +103,14 @@ def _whole(
     predictor: Predictor, path: Path, pixels: Pixels, out_dir: Path, plan: FilePlan
 ) -> Outputs:
     logits_of = predictor.logits if plan.crf is None else refined(predictor.logits, plan.crf)
-    logits = logits_of(batch_of_one(pixels))
-    confidence = None
+    images, confidence = batch_of_one(pixels), None
     if "confidence" in plan.write:
+        logits = logits_of(images)
         confidence = logits[0].softmax(dim=0).amax(dim=0).cpu().numpy()
-    prediction = Prediction(
-        path, to_rgb(pixels), label_map_of(logits), confidence, predictor.facts.labels
-    )
+    else:
+        logits = unresized(logits_of, images)
+    label_map = label_map_of(logits, pixels.shape[:2])
+    prediction = Prediction(path, to_rgb(pixels), label_map, confidence, predictor.facts.labels)
     files = output_files(path, out_dir, plan.write)
     for kind, file in files.items():
         KINDS[kind].write(file, prediction)

@@ -79,7 +79,8 @@ class Whole:
 
 def unresized(logits: LogitsFunction, images: Tensor) -> Tensor:
     """Logits for `label_map_of`, which enlarges them itself: as small as the function has them."""
-    return logits.small(images) if isinstance(logits, Whole) else logits(images)
+    small: LogitsFunction = getattr(logits, "small", logits)
+    return small(images)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -1,0 +1,139 @@
+"""An exported file in use: the one interface of every runtime."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dualseg.core.errors import InputError
+from dualseg.core.facts import ModelFacts
+from dualseg.core.geometry import Size, normalize_images, resize_logits, shrink_images
+from dualseg.core.outputs import SegmentationOutput
+from dualseg.export.note import ExportNote
+from dualseg.export.sessions import Session
+from dualseg.inference.label_maps import label_map_of
+from dualseg.inference.predictor import ImageLike, as_pixels, batch_of_one
+
+
+class Entries(NamedTuple):
+    """Two ways into a file; each is opened when it is first used.
+
+    Attributes:
+        images: From pixels as files hold them to logits.
+        network_input: From normalised, shrunk pixels to logits.
+    """
+
+    images: Callable[[], Session]
+    network_input: Callable[[], Session]
+
+
+class Exported(nn.Module):
+    """A network in a runtime; takes the place of a network in `Predictor`, `evaluate` and others.
+
+    Args:
+        entries: Opened with torch's number of threads.
+        facts: Of the network.
+        note: Of the file.
+        runtime: Its name.
+
+    Shape: normalised images (B, C, h, w) float -> logits (B, K, h, w), or (B, K, 2h, 2w) with a
+        DSRL label decoder
+    """
+
+    def __init__(self, entries: Entries, facts: ModelFacts, note: ExportNote, *, runtime: str):
+        super().__init__()
+        self.entries = entries
+        self.facts = facts
+        self.note = note
+        self.runtime = runtime
+        self.architecture = dict(facts.architecture)
+        self.training = False
+
+    def start(self) -> None:
+        """Opens the way from images to logits now, instead of at the first image.
+
+        Raises:
+            InputError: The runtime is not installed or refuses the file.
+        """
+        _ = self._from_images
+
+    def forward(self, images: Tensor) -> SegmentationOutput:
+        """As the network it was made of: for images that are normalised and shrunk already."""
+        if self.note.size is not None and self.facts.input_scale == 1.0:
+            self._require_size(images)
+        logits = self._run(self._from_network_input, images.float())
+        if not self.note.final_logits:
+            logits = resize_logits(logits, _size_of(images))
+        return SegmentationOutput(logits)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """A `LogitsFunction`.
+
+        Args:
+            images: (B, C, H, W) uint8, or float in 0..255, RGB or the network's bands.
+
+        Returns:
+            (B, K, H, W) float32.
+
+        Raises:
+            InputError: The file is for images of another size or number of bands.
+        """
+        return resize_logits(self.raw_logits(images), _size_of(images))
+
+    def raw_logits(self, images: Tensor) -> Tensor:
+        """Logits at the size the file gives them; bilinear resizing to the image's is left.
+
+        Raises:
+            InputError: As `logits`.
+        """
+        self._require_size(images)
+        facts = self.facts
+        if images.shape[1] != facts.images.num_channels:
+            raise InputError(
+                f"got images with {images.shape[1]} bands; the network was trained on "
+                f"{facts.images.num_channels}"
+            )
+        of_bytes = facts.images.max_value is None
+        if (images.dtype == torch.uint8) == of_bytes:
+            return self._run(self._from_images, images if of_bytes else images.float())
+        inputs = shrink_images(normalize_images(images, facts.mean, facts.std), facts.input_scale)
+        return self._run(self._from_network_input, inputs)
+
+    def label_map(self, image: ImageLike) -> NDArray[np.uint8]:
+        """(H, W) class ids of what `Predictor` accepts: full-size logits are never stored.
+
+        Raises:
+            InputError: It is no such image.
+        """
+        images = batch_of_one(as_pixels(image, self.facts.images))
+        return label_map_of(self.raw_logits(images), _size_of(images))
+
+    @cached_property
+    def _from_images(self) -> Session:
+        return self.entries.images()
+
+    @cached_property
+    def _from_network_input(self) -> Session:
+        return self.entries.network_input()
+
+    def _run(self, session: Session, array: Tensor) -> Tensor:
+        return torch.from_numpy(np.asarray(session(array.detach().cpu().numpy())[0], np.float32))
+
+    def _require_size(self, images: Tensor) -> None:
+        if self.note.size is not None and _size_of(images) != self.note.size:
+            have, want = ("x".join(map(str, s)) for s in (_size_of(images), self.note.size))
+            raise InputError(
+                f"the image is {have}, but the file was exported for {want} alone; resize the "
+                "image, predict in windows of that size, or export without --size"
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Exported":
+        return self  # compiled networks cannot be copied, and nothing in them changes
+
+
+def _size_of(images: Tensor) -> Size:
+    return images.shape[-2], images.shape[-1]

@@ -1,0 +1,77 @@
+"""What a runtime makes of a network: a function of arrays."""
+
+import os
+from collections.abc import Callable, Sequence
+from shutil import which
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dualseg.core.errors import InputError
+from dualseg.export.packages import need
+
+ExportPrecision = Literal["fp32", "bf16", "int8"]
+Session = Callable[[NDArray[Any]], list[NDArray[Any]]]
+"""One input array -> every output."""
+
+
+def onnxruntime_session(serialized: bytes, what: str = "the network") -> Session:
+    """ONNX Runtime on the CPU, with torch's number of threads."""
+    runtime = need("onnxruntime", f"running {what} in ONNX Runtime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda array: session.run(None, {name: np.ascontiguousarray(array)})
+
+
+def openvino_session(model: Any, precision: ExportPrecision) -> Session:
+    """OpenVINO on the CPU, with torch's number of threads.
+
+    Left alone it would compute in bf16 wherever the processor can, so the precision is always said.
+    In an int8 file what is not quantised stays fp32.
+    """
+    openvino = need("openvino", "running a network in OpenVINO")
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+
+    def run(array: NDArray[Any]) -> list[NDArray[Any]]:
+        results = compiled([np.ascontiguousarray(array)])
+        return [np.asarray(results[output], np.float32) for output in compiled.outputs]
+
+    return run
+
+
+def eager_session(module: nn.Module, precision: ExportPrecision) -> Session:
+    """Eager torch on the CPU; bf16 under autocast."""
+
+    def run(array: NDArray[Any]) -> list[NDArray[Any]]:
+        inputs = torch.from_numpy(np.ascontiguousarray(array))
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        enabled = precision == "bf16"
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found = module(inputs)
+        outputs: Sequence[torch.Tensor] = [found] if isinstance(found, torch.Tensor) else found
+        return [output.float().numpy() for output in outputs]
+
+    return run
+
+
+def compiled_session(module: nn.Module, precision: ExportPrecision) -> Session:
+    """`torch.compile` on the CPU: the first image of a size, and then one of another, take long.
+
+    Raises:
+        InputError: There is no C++ compiler.
+    """
+    if not any(which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")):
+        raise InputError(
+            "runtime compiled needs a C++ compiler, and none was found; install one, or take eager"
+        )
+    return eager_session(torch.compile(module), precision)  # type: ignore[arg-type]

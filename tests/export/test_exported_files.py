@@ -1,0 +1,212 @@
+"""What `dualseg export` writes answers as the network, in every runtime and at every size."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import dualseg
+from dualseg.core.errors import InputError
+from dualseg.core.facts import default_labels
+from dualseg.data.catalog import open_dataset
+from dualseg.evaluation.evaluate import evaluate
+from dualseg.export.loading import facts_of, load_exported
+from dualseg.export.write import export_model
+from dualseg.inference.strategies import whole
+
+IN_RUNTIME = [
+    ("onnx", "onnxruntime"),
+    ("onnx", "openvino"),
+    ("openvino", "openvino"),
+    ("torch", "eager"),
+    ("torch", "openvino"),
+]
+SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+PACKAGE = {"onnx": "onnxscript", "openvino": "openvino", "onnxruntime": "onnxruntime"}
+
+
+def images(batch, height, width):
+    generator = torch.Generator().manual_seed(3)
+    size = (batch, 3, height, width)
+    return torch.randint(256, size, dtype=torch.uint8, generator=generator)
+
+
+def assert_close(found, expected):
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("name", "runtime"), IN_RUNTIME)
+def test_logits_are_the_networks(network, file_of, name, runtime):
+    pytest.importorskip(PACKAGE.get(runtime, "torch"))
+    exported = load_exported(file_of(name), runtime=runtime)
+    for size in [(1, 64, 96), (3, 65, 83), (1, 33, 150)]:
+        given = images(*size)
+        assert_close(exported.logits(given), whole(network, network.facts)(given))
+
+
+@pytest.mark.parametrize(("name", "runtime"), IN_RUNTIME)
+def test_it_takes_the_place_of_the_network(network, file_of, name, runtime):
+    pytest.importorskip(PACKAGE.get(runtime, "torch"))
+    exported = load_exported(file_of(name), runtime=runtime)
+    given = torch.randn(2, 3, 47, 70)
+    with torch.no_grad():
+        assert_close(exported(given).logits, network(given).logits)
+    assert exported.facts == network.facts
+    assert exported.architecture == dict(network.architecture)
+    assert not exported.training
+
+
+@pytest.mark.parametrize("name", SUFFIX)
+def test_load_model_predictor_and_evaluate_take_it(network, file_of, image, name):
+    path = file_of(name)
+    expected = dualseg.Predictor(network)(image)
+    np.testing.assert_array_equal(dualseg.Predictor(path)(image), expected)
+    assert dualseg.load_model(path).label_map(image).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("name", SUFFIX)
+def test_evaluate_scores_a_file_as_the_network(network, file_of, name):
+    ours = evaluate(network, Boxes()).scores
+    assert evaluate(dualseg.load_model(file_of(name)), Boxes()).scores == ours
+    assert 0 < ours.pixel_accuracy < 1
+
+
+class Boxes:
+    """Two images of noise with a box of another class."""
+
+    labels = default_labels(4)
+    split = "val"
+
+    def __len__(self):
+        return 2
+
+    def name(self, index):
+        return str(index)
+
+    def image(self, index):
+        return np.random.default_rng(index).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+
+    def label_map(self, index):
+        label_map = np.zeros((50, 70), np.uint8)
+        label_map[10:30, 20:60] = 1 + index
+        return label_map
+
+    def image_path(self, index):
+        return None
+
+    def label_path(self, index):
+        return None
+
+
+def test_the_onnx_file_needs_nothing_of_dualseg(network, file_of, image):
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(str(file_of("onnx")), providers=["CPUExecutionProvider"])
+    assert [i.name for i in session.get_inputs()] == ["images"]
+    (label_map,) = session.run(["label_map"], {"images": image.transpose(2, 0, 1)[None]})
+    np.testing.assert_array_equal(label_map[0], dualseg.Predictor(network)(image))
+    assert label_map.dtype == np.uint8
+    texts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(texts["dualseg.facts"])["num_classes"] == 4
+
+
+def test_the_openvino_file_needs_nothing_of_dualseg(network, file_of, image):
+    openvino = pytest.importorskip("openvino")
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(file_of("openvino")), "CPU", settings)
+    found = compiled({"images": image.transpose(2, 0, 1)[None]})
+    np.testing.assert_array_equal(found["label_map"][0], dualseg.Predictor(network)(image))
+
+
+def test_the_program_needs_nothing_of_dualseg(network, file_of, image):
+    extra = {"dualseg.facts": ""}
+    program = torch.export.load(file_of("torch"), extra_files=extra)
+    given = torch.from_numpy(image.transpose(2, 0, 1)[None].copy())
+    found = program.module()(images=given)["label_map"]
+    np.testing.assert_array_equal(found[0], dualseg.Predictor(network)(image))
+    assert json.loads(extra["dualseg.facts"])["num_classes"] == 4
+
+
+@pytest.mark.parametrize("name", SUFFIX)
+def test_no_file_names_a_folder_of_this_machine(file_of, name):
+    content = file_of(name).read_bytes()
+    assert b"site-packages" not in content
+    assert b"/src/dualseg" not in content
+
+
+@pytest.mark.parametrize("name", SUFFIX)
+def test_the_shrink_and_the_decoder_of_dsrl_are_inside(small_network, tmp_path, name):
+    if name in PACKAGE:
+        pytest.importorskip(PACKAGE[name])
+    network = small_network(input_scale=0.5, dsrl=True)
+    path = tmp_path / f"shrunk{SUFFIX[name]}"
+    export_model(network, path, format_name=name, gate_sizes=((32, 48), (33, 41)))
+    given = images(1, 71, 94)
+    assert_close(load_exported(path).logits(given), whole(network, network.facts)(given))
+
+
+@pytest.mark.parametrize("name", SUFFIX)
+def test_a_fixed_size_takes_no_other(network, tmp_path, name):
+    if name in PACKAGE:
+        pytest.importorskip(PACKAGE[name])
+    path = tmp_path / f"fixed{SUFFIX[name]}"
+    parity = export_model(network, path, format_name=name, size=(64, 96), with_label_map=False)
+    assert parity.sizes == ((64, 96),)
+    exported = load_exported(path)
+    given = images(2, 64, 96)
+    assert_close(exported.logits(given), whole(network, network.facts)(given))
+    with pytest.raises(InputError, match="is 65x96, but the file was exported for 64x96"):
+        exported.logits(images(1, 65, 96))
+
+
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+def test_bf16_answers_nearly_as_fp32(network, tmp_path, name):
+    if name in PACKAGE:
+        pytest.importorskip(PACKAGE[name])
+    path = tmp_path / f"half{SUFFIX[name]}"
+    parity = export_model(
+        network, path, format_name=name, precision="bf16", gate_sizes=((64, 96), (65, 83))
+    )
+    assert 1e-5 < parity.relative < 0.05
+    assert load_exported(path).note.precision == "bf16"
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx"])
+def test_int8_is_calibrated(network, tmp_path, name):
+    pytest.importorskip("nncf")
+    pytest.importorskip(PACKAGE[name])
+    scenes = open_dataset("streets", split="val")
+    path = tmp_path / f"small{SUFFIX[name]}"
+    parity = export_model(
+        network,
+        path,
+        format_name=name,
+        precision="int8",
+        calibration=lambda: (scenes.image(i) for i in range(4)),
+        gate_sizes=((64, 96), (65, 83)),
+    )
+    assert parity.relative > 1e-4
+    assert parity.agreement >= 0.97
+    load_exported(path).logits(images(1, 40, 50))
+
+
+def test_what_the_gate_measured_stands_in_the_file(file_of):
+    parity = load_exported(file_of("torch")).note.parity
+    assert parity["relative"] <= 1e-4
+    assert parity["sizes"] == [[64, 96], [65, 83]]
+
+
+def test_images_with_other_bands_are_refused(file_of):
+    with pytest.raises(InputError, match="got images with 4 bands; the network was trained on 3"):
+        load_exported(file_of("torch")).logits(torch.zeros(1, 4, 32, 32, dtype=torch.uint8))
+
+
+def test_a_precision_beside_a_file_is_refused(file_of):
+    with pytest.raises(InputError, match="computes in the precision it was exported in"):
+        dualseg.Predictor(file_of("torch"), precision="bf16")
+
+
+@pytest.mark.parametrize("name", SUFFIX)
+def test_facts_are_read_without_a_runtime(network, file_of, name):
+    assert facts_of(file_of(name)) == network.facts
