@@ -51,7 +51,10 @@ def check(
     summaries: dict[str, DatasetSummary] = {}
     names: tuple[str, ...] = ()
     try:
-        splits = open_splits(DataSettings(name=name, root=root, cache="none"))
+        with counting("looking at the data") as progress:
+            splits = open_splits(
+                DataSettings(name=name, root=root, cache="none"), progress=progress
+            )
     except InputError as error:
         faults += _opening_faults(error, source)
     else:

@@ -51,7 +51,8 @@ def stats(
     if weights is not None and weights not in CLASS_WEIGHT_RULES:
         raise InputError(f"--weights {weights}: {nearest(weights, CLASS_WEIGHT_RULES)}")
     name, root = find_data(source, before="folder")
-    splits = open_splits(DataSettings(name=name, root=root, cache="none"))
+    with counting("looking at the data") as progress:
+        splits = open_splits(DataSettings(name=name, root=root, cache="none"), progress=progress)
     for note in splits.notes:
         say(printable(note))
     found = {}
@@ -145,7 +146,8 @@ def show(
         raise InputError(f"--columns {columns}: at least one sample stands in a row")
     chosen = read_recipe(recipe, source, settings)
     data = chosen.data.model_copy(update={"cache": "none"})
-    splits = open_splits(data)
+    with counting("looking at the data") as progress:
+        splits = open_splits(data, progress=progress)
     for note in splits.notes:
         say(note)
     height, width = splits.train.image(0).shape[:2]

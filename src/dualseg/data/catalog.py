@@ -57,7 +57,7 @@ class _Source(NamedTuple):
 
 def list_datasets() -> list[str]:
     """Names that `open_dataset` takes."""
-    return [*_SOURCES, SHARDS, *_OFFICIAL]
+    return ["folder", *GENERATED, SHARDS, *_OFFICIAL]
 
 
 def kind_of_folder(name: str) -> str:
@@ -66,7 +66,12 @@ def kind_of_folder(name: str) -> str:
 
 
 def open_dataset(
-    name: str, *, root: str | Path | None = None, split: str, labels: LabelSpec | None = None
+    name: str,
+    *,
+    root: str | Path | None = None,
+    split: str,
+    labels: LabelSpec | None = None,
+    max_pixels: int | None = None,
 ) -> SegmentationDataset:
     """Opens one split.
 
@@ -76,11 +81,12 @@ def open_dataset(
         split: For example train or val.
         labels: A network's classes: what label values mean in a folder that does not say it
             itself, see `describe_folder`.
+        max_pixels: Of a folder's images and masks, where not what its dataset.yaml says.
 
     Raises:
         InputError: Unknown name, no folder, or a layout that does not fit.
     """
-    return _source(name, root, labels).open(split)
+    return _source(name, root, labels, max_pixels).open(split)
 
 
 def open_splits(settings: DataSettings, *, progress: Progress | None = None) -> Splits:
@@ -93,7 +99,7 @@ def open_splits(settings: DataSettings, *, progress: Progress | None = None) -> 
     Raises:
         InputError: As `open_dataset`.
     """
-    source = _source(settings.name, settings.root, progress=progress)
+    source = _source(settings.name, settings.root, None, settings.max_pixels, progress)
     both = [
         _as_declared(source.open(split), settings)
         for split in (settings.train_split, settings.val_split)
@@ -113,7 +119,8 @@ def _as_declared(dataset: SegmentationDataset, settings: DataSettings) -> Segmen
 def _source(
     name: str,
     root: str | Path | None,
-    labels: LabelSpec | None = None,
+    labels: LabelSpec | None,
+    max_pixels: int | None,
     progress: Progress | None = None,
 ) -> _Source:
     if name not in list_datasets():
@@ -123,8 +130,10 @@ def _source(
     if root is not None and not Path(root).is_dir():
         raise InputError(f"data.root {root} is no folder ({name} is looked for there)")
     place = None if root is None else Path(root)
-    if name in _SOURCES:
-        return _SOURCES[name](place, labels, progress)
+    if name == "folder":
+        return _folder(place, labels, max_pixels, progress)
+    if name == "streets":
+        return _streets(place)
     if place is None:
         raise InputError(
             f"{name} needs a folder: --set data.name={name} --data DIR, or data.name and data.root "
@@ -133,7 +142,12 @@ def _source(
     return _Source(partial(_OFFICIAL[name], place))
 
 
-def _folder(root: Path | None, labels: LabelSpec | None, progress: Progress | None) -> _Source:
+def _folder(
+    root: Path | None,
+    labels: LabelSpec | None,
+    max_pixels: int | None,
+    progress: Progress | None,
+) -> _Source:
     if root is None:
         raise InputError(
             "folder needs a folder with images and masks: --data DIR, or data.root in the recipe"
@@ -145,7 +159,7 @@ def _folder(root: Path | None, labels: LabelSpec | None, progress: Progress | No
             partial(open_camvid, root),
             (f"layout: {root} has CamVid's (train.txt, trainannot/), so it is read as camvid",),
         )
-    description = describe_folder(root, labels, progress=progress)
+    description = describe_folder(root, labels, max_pixels=max_pixels, progress=progress)
     return _Source(description.open, description.notes)
 
 
@@ -161,16 +175,12 @@ def _shards(
     return _Source(partial(found.open, progress=progress), found.notes)
 
 
-def _streets(root: Path | None, _labels: object, _progress: object) -> _Source:
+def _streets(root: Path | None) -> _Source:
     if root is not None:
         raise InputError(f"streets is drawn on the fly and has no folder; leave out {root}")
     return _Source(Streets)
 
 
-_SOURCES: dict[str, Callable[[Path | None, LabelSpec | None, Progress | None], _Source]] = {
-    "folder": _folder,
-    "streets": _streets,
-}
 # Published data sets, whose labels mean the same everywhere: (folder, split) -> one split.
 _OFFICIAL: dict[str, Callable[[Path, str], SegmentationDataset]] = {
     "ade20k": open_ade20k,

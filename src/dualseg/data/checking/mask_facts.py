@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dualseg.core.errors import InputError
 from dualseg.core.geometry import Size
@@ -17,6 +16,7 @@ from dualseg.data.dataset import RawValues, count_values
 from dualseg.data.faults import PictureError
 from dualseg.data.labels.color_labels import pack_colors
 from dualseg.data.pictures.images import read_image, read_label_values
+from dualseg.data.pictures.picture_files import opened
 from dualseg.data.scanning import in_order
 
 MASK = "mask"  # the kind of these rows among the records
@@ -97,7 +97,7 @@ def read_mask_facts(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskFacts:
     return MaskFacts(size, "ids", counts, len(counts), None, _is_jpeg(path, len(counts)))
 
 
-def read_gray_values(path: Path) -> RawValues:
+def read_gray_values(path: Path, *, max_pixels: int = MAX_PIXELS) -> RawValues:
     """The values of a label file, also where they stand in three equal channels.
 
     Returns:
@@ -107,11 +107,11 @@ def read_gray_values(path: Path) -> RawValues:
         InputError: As `read_label_values`, or the channels differ.
     """
     try:
-        return read_label_values(path)
+        return read_label_values(path, max_pixels=max_pixels)
     except PictureError as error:
         if not _is_of_colors(error):
             raise
-        pixels = read_image(path)
+        pixels = read_image(path, max_pixels=max_pixels)
         if not _are_equal(pixels):
             raise
         return np.ascontiguousarray(pixels[..., 0])
@@ -149,12 +149,12 @@ def _facts_of_colors(path: Path, max_pixels: int) -> MaskFacts:
     if _are_equal(pixels):
         counts = count_values(pixels[..., 0])
         jpeg = _is_jpeg(path, len(counts))
-        return MaskFacts(size, "gray", counts, len(counts), _alpha(path), jpeg)
+        return MaskFacts(size, "gray", counts, len(counts), _alpha(path, max_pixels), jpeg)
     values, numbers = np.unique(pack_colors(pixels), return_counts=True)
     most = np.argsort(-numbers, kind="stable")[:MOST_COLORS]
     counts = dict(zip(values[most].tolist(), numbers[most].tolist(), strict=True))
     jpeg = _is_jpeg(path, len(values))
-    return MaskFacts(size, "colors", counts, len(values), _alpha(path), jpeg)
+    return MaskFacts(size, "colors", counts, len(values), _alpha(path, max_pixels), jpeg)
 
 
 def _is_of_colors(error: PictureError) -> bool:
@@ -166,8 +166,8 @@ def _are_equal(pixels: NDArray[np.uint8]) -> bool:
     return bool((red == pixels[..., 1]).all() and (red == pixels[..., 2]).all())
 
 
-def _alpha(path: Path) -> tuple[int, int] | None:
-    with Image.open(path) as image:
+def _alpha(path: Path, max_pixels: int) -> tuple[int, int] | None:
+    with opened(path, max_pixels=max_pixels) as image:
         if "A" not in image.getbands():
             return None
         low, high = image.getchannel("A").getextrema()

@@ -7,6 +7,7 @@
     colors:                                          # masks that hold colours in place of ids
       - {color: [200, 0, 0], class: cat}             # a name, a class id, or 255: ignored
     snap: true                                       # smeared values mean the nearest declared one
+    allow_missing: true                              # leave out images and masks without a partner
     channels: 4                                      # bands of the images, or a list of those to
                                                      # use, counted from 1: [4, 3, 2]
     min_value: 0                                     # black in images of more than 8 bits
@@ -27,7 +28,8 @@ from dualseg.core.image_spec import FIELDS, ImageSpec, image_faults
 from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color
 
 DECLARATION_FILE = "dataset.yaml"
-KEYS = ("class_names", "palette", "ignore_index", "values", "colors", "snap", *FIELDS)
+SWITCHES = ("snap", "allow_missing")  # true or false
+KEYS = ("class_names", "palette", "ignore_index", "values", "colors", *SWITCHES, *FIELDS)
 RUN_KEYS = ("name", "root", "train", "val", "notes")  # what a run records besides
 MAX_VALUE = 65535
 
@@ -43,6 +45,7 @@ class Declaration:
         values: Raw value -> class id, or 255 for ignored.
         colors: Colour -> name of a class or its id, or 255 for ignored.
         snap: Take smeared values, as of JPEG masks, for the nearest declared one.
+        allow_missing: Leave out images and masks that have no partner, with a note.
         images: How the images are read; ordinary pictures where nothing is said.
     """
 
@@ -52,6 +55,7 @@ class Declaration:
     values: Mapping[int, int] | None = None
     colors: Mapping[Color, str | int] | None = None
     snap: bool = False
+    allow_missing: bool = False
     images: ImageSpec = field(default_factory=ImageSpec)
 
 
@@ -72,9 +76,7 @@ def read_declaration(root: Path) -> Declaration:
     ignore = _ignore_index(given.get("ignore_index"), faults)
     values = _values(given.get("values"), ignore, faults)
     colors = _colors(given.get("colors"), faults)
-    snap = given.get("snap") or False
-    if not isinstance(snap, bool):
-        faults.append(f"snap: expected true or false, got {snap!r}")
+    snap, allow_missing = (_switch(key, given.get(key), faults) for key in SWITCHES)
     faults += image_faults(given)
     if not faults:
         faults += _disagreements(names, palette, ignore, values)
@@ -82,7 +84,13 @@ def read_declaration(root: Path) -> Declaration:
         count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
         raise InputError(f"{path} has {count}:", faults)
     images = ImageSpec.from_dict(given)
-    return Declaration(names, palette, ignore, values, colors, snap, images)
+    return Declaration(names, palette, ignore, values, colors, snap, allow_missing, images)
+
+
+def _switch(key: str, given: Any, faults: list[str]) -> bool:
+    if given is not None and not isinstance(given, bool):
+        faults.append(f"{key}: expected true or false, got {given!r}")
+    return given is True
 
 
 def _class_names(given: Any, faults: list[str]) -> tuple[str, ...] | None:

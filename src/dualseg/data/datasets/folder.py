@@ -4,7 +4,7 @@ The folder is only read. A `dataset.yaml` in it overrules what would be inferred
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dualseg.core.errors import InputError, nearest
@@ -75,6 +75,7 @@ def describe_folder(
     root: Path,
     labels: LabelSpec | None = None,
     *,
+    max_pixels: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> FolderDescription:
     """Pairs images with labels, and infers classes from all of them.
@@ -88,6 +89,7 @@ def describe_folder(
         labels: A network's classes. Label values mean what they mean there, unless a dataset.yaml
             says otherwise or the masks hold values that stand in no such label; so a folder in
             which the last class does not occur has the network's classes all the same.
+        max_pixels: Overrules the one of dataset.yaml: larger images and masks are refused.
         progress: Called with (done, total) while masks are read.
 
     Raises:
@@ -95,15 +97,17 @@ def describe_folder(
             be class ids, or there are labels in two formats.
     """
     declaration = read_declaration(root)
+    images = declaration.images.changed({"max_pixels": max_pixels})
+    declaration = replace(declaration, images=images)
     if (root / DECLARATION_FILE).is_file():
         labels = None
     drawn = None if holds_masks(root) else _drawn(root, declaration, labels)
     if drawn is not None:
-        return FolderDescription(root, *drawn, declaration.images)
-    pairs, pair_notes = find_pairs(root)
+        return FolderDescription(root, *drawn, images)
+    pairs, pair_notes = find_pairs(root, allow_missing=declaration.allow_missing)
     masks = [pair.label for split in pairs.values() for pair in split]
     found, notes, read = describe_masks(masks, declaration, labels, progress=progress)
-    return FolderDescription(root, pairs, found, (*pair_notes, *notes), read, declaration.images)
+    return FolderDescription(root, pairs, found, (*pair_notes, *notes), read, images)
 
 
 def _drawn(root: Path, declaration: Declaration, labels: LabelSpec | None) -> Drawn | None:

@@ -25,11 +25,12 @@ from dualseg.data.datasets.folder_drawn import (
     Names,
     classes_of_names,
     draw,
+    images_named,
     read_json_object,
     require_size,
     splits_of,
 )
-from dualseg.data.datasets.folder_places import annotation_files, find_images, head, split_of
+from dualseg.data.datasets.folder_places import annotation_files, head, split_of
 
 MAX_JSON_BYTES = 1 << 30
 OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "image_info_")
@@ -109,7 +110,8 @@ def describe_coco(
         found = _read(file, declaration.images.max_pixels)
         names.order = list(dict.fromkeys([*names.order, *found.categories]))
         names.count(s.name for shapes in found.shapes.values() for s in shapes if not s.is_crowd)
-        pairs[split] = _pairs(root, file, split, list(found.sizes))
+        images = images_named(root, file, list(found.sizes), split, declaration, notes)
+        pairs[split] = _pairs(file, list(found.sizes), images)
         read[file] = found, {pair.name: file_name for pair, file_name in pairs[split]}
         empty = len(found.sizes) - len(found.shapes)
         notes += [f"{file.name}: {empty} images without annotations"] if empty else []
@@ -168,18 +170,10 @@ def _split_in(path: Path, root: Path) -> str | None:
     return next((split for split in (*inner, *map(split_of, words)) if split), None)
 
 
-def _pairs(root: Path, file: Path, split: str, names: list[str]) -> list[tuple[Pair, str]]:
-    try:
-        images = find_images(root, file.parent, names, split)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
-    missing = [name for name, image in zip(names, images, strict=True) if image is None]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(names)} images that {file} names are not in {root} (nor in "
-            "images/ or a folder of the split):",
-            first_few(missing),
-        )
+def _pairs(
+    file: Path, names: Sequence[str], images: Sequence[Path | None]
+) -> list[tuple[Pair, str]]:
+    """Pairs of the images that are there, and what the file calls them."""
     return [
         (Pair(Path(name).with_suffix("").as_posix(), image, file), name)
         for name, image in zip(names, images, strict=True)

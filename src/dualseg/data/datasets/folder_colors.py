@@ -55,7 +55,8 @@ def meaning_of_colors(
         )
     classes = f"classes: {labels.num_classes} ({', '.join(labels.class_names[:12])})"
     notes = (classes, f"colours: {origin}", *_table(pixels, meaning, labels))
-    return labels, notes, ColorReader(tuple(meaning), tuple(meaning.values()))
+    ids, limit = tuple(meaning.values()), declaration.images.max_pixels
+    return labels, notes, ColorReader(tuple(meaning), ids, max_pixels=limit)
 
 
 def _count(facts: Sequence[MaskFacts]) -> dict[Color, int]:
@@ -141,7 +142,8 @@ def _snapped(
         )
     classes = f"classes: {labels.num_classes} ({', '.join(labels.class_names[:12])})"
     notes = (classes, f"colours: {origin}; {_near(pixels, table)}, the rest is ignored")
-    return labels, notes, ColorReader(table, tuple(meaning.values()), snap=True)
+    ids, limit = tuple(meaning.values()), declaration.images.max_pixels
+    return labels, notes, ColorReader(table, ids, snap=True, max_pixels=limit)
 
 
 def _has_table(declaration: Declaration) -> bool:

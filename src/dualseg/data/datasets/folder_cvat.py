@@ -21,9 +21,10 @@ from dualseg.data.datasets.folder_drawn import (
     Names,
     classes_of_names,
     draw,
+    images_named,
     splits_of,
 )
-from dualseg.data.datasets.folder_places import annotation_files, find_images, head, split_of
+from dualseg.data.datasets.folder_places import annotation_files, head, split_of
 
 
 class CvatReader:
@@ -74,7 +75,7 @@ def describe_cvat(
         names.order = list(dict.fromkeys([*names.order, *found.labels]))
         names.colors = {**names.colors, **{n: c for n, c in found.labels.items() if c is not None}}
         names.count(shape.label for image in found.images for shape in image.shapes)
-        for split, pair, image in _pairs(root, file, found.images):
+        for split, pair, image in _pairs(root, file, found.images, declaration, notes):
             pairs.setdefault(split, []).append(pair)
             images[file, pair.name] = image
         empty = sum(not image.shapes for image in found.images)
@@ -97,28 +98,23 @@ def _require_once(file: Path, found: CvatFile) -> None:
 
 
 def _pairs(
-    root: Path, file: Path, images: Sequence[CvatImage]
+    root: Path,
+    file: Path,
+    images: Sequence[CvatImage],
+    declaration: Declaration,
+    notes: list[str],
 ) -> list[tuple[str, Pair, CvatImage]]:
     """Split, files and shapes of each image."""
     folder = "" if file.parent == root else split_of(file.parent.name) or ""
-    result, missing = [], []
+    result = []
     splits = [split_of(image.subset) or folder for image in images]
     for split in dict.fromkeys(splits):
         some = [image for image, own in zip(images, splits, strict=True) if own == split]
-        try:
-            paths = find_images(root, file.parent, [image.name for image in some], split)
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from None
-        for image, path in zip(some, paths, strict=True):
-            if path is None:
-                missing.append(image.name)
-                continue
-            name = Path(image.name).with_suffix("").as_posix()
-            result.append((split, Pair(name, path, file), image))
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(images)} images that {file} names are not in {root} (nor in "
-            "images/ or a folder of the split):",
-            first_few(missing),
-        )
+        names = [image.name for image in some]
+        paths = images_named(root, file, names, split, declaration, notes)
+        result += [
+            (split, Pair(Path(image.name).with_suffix("").as_posix(), path, file), image)
+            for image, path in zip(some, paths, strict=True)
+            if path is not None
+        ]
     return result

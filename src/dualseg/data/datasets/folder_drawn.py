@@ -21,7 +21,8 @@ from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color, LabelSpec, voc
 from dualseg.data.dataset import Pair, RawValues
 from dualseg.data.datasets.coco_shapes import Patch, paint
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
-from dualseg.data.datasets.folder_pairs import hold_out
+from dualseg.data.datasets.folder_pairs import SHOWN, hold_out
+from dualseg.data.datasets.folder_places import find_images
 
 BACKGROUND = "background"
 BACKGROUNDS = (BACKGROUND, "_background_")
@@ -150,6 +151,43 @@ def splits_of(
     ordered = {s: splits[s] for s in ("train", "val", *splits) if splits.get(s)}
     sizes = ", ".join(f"{len(found)} {split}" for split, found in ordered.items())
     return ordered, f"images: {sizes}" + (", held out by a hash of the name" if held else "")
+
+
+def images_named(
+    root: Path,
+    file: Path,
+    names: Sequence[str],
+    split: str,
+    declaration: Declaration,
+    notes: list[str],
+) -> list[Path | None]:
+    """The images that an annotation file names; None for those that are missing and may be.
+
+    Args:
+        root: The data set's folder.
+        file: The annotation file.
+        names: As it names them.
+        split: Or "" where that is unknown.
+        declaration: Says whether images may be missing.
+        notes: Which ones are missing is added here.
+
+    Raises:
+        InputError: A name leads out of the folder or fits several images, or there is no such one.
+    """
+    try:
+        paths = find_images(root, file.parent, names, split)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    missing = [name for name, path in zip(names, paths, strict=True) if path is None]
+    if missing and not declaration.allow_missing:
+        raise InputError(
+            f"{len(missing)} of {len(names)} images that {file} names are not in {root} (nor in "
+            "images/ or a folder of the split):",
+            first_few(missing),
+        )
+    notes += [f"left out: {file.name} names {name}, which is missing" for name in missing[:SHOWN]]
+    notes += [f"left out: ... {len(missing)} missing images in all"] if len(missing) > SHOWN else []
+    return paths
 
 
 def draw(size: Size, patches: Iterable[tuple[int, Patch | None]]) -> NDArray[np.uint8]:

@@ -83,7 +83,8 @@ def describe_labelme(
     places = [place for place in find_places(root, LABEL_FOLDERS, beside=True) if _holds(place)]
     if not places:
         return None
-    pairs = {place.split: _pairs(place) for place in places}
+    left_out: list[str] = []
+    pairs = {place.split: _pairs(place, declaration, left_out) for place in places}
     names, faults = Names(), []
     for pair in (pair for found in pairs.values() for pair in found):
         try:
@@ -95,7 +96,7 @@ def describe_labelme(
     labels, _, notes = classes_of_names("LabelMe shapes", names, declaration, known)
     splits, split_note = splits_of(pairs, root)
     reader = LabelMeReader(labels.class_names, declaration.images)
-    return Drawn(splits, labels, (split_note, *notes), reader)
+    return Drawn(splits, labels, (split_note, *notes, *first_few(left_out)), reader)
 
 
 def _holds(place: Place) -> bool:
@@ -105,22 +106,27 @@ def _holds(place: Place) -> bool:
     return first is not None and (place.images == place.labels or b'"shapes"' in head(first))
 
 
-def _pairs(place: Place) -> tuple[Pair, ...]:
+def _pairs(place: Place, declaration: Declaration, left_out: list[str]) -> tuple[Pair, ...]:
     images = pictures(place.images)
     stems = [path.stem for path in images]
     files = {stem: place.labels / f"{stem}.json" for stem in stems}
-    faults = [f"{p.name} has no .json" for p in images if not files[p.stem].is_file()]
-    faults += [
+    missing = [f"{p.name} has no .json" for p in images if not files[p.stem].is_file()]
+    faults = [
         f"{stem}.json has two images" for stem in sorted({s for s in stems if stems.count(s) > 1})
     ]
-    if place.images != place.labels:
-        alone = sorted({file.stem for file in place.labels.glob("*.json")} - set(stems))
-        faults += [f"{stem}.json has no image" for stem in alone]
+    alone = [file for file in sorted(place.labels.glob("*.json")) if file.stem not in files]
+    if place.images == place.labels:  # other JSON files may lie there too
+        alone = [file for file in alone if b'"shapes"' in head(file)]
+    missing += [f"{file.name} has no image" for file in alone]
+    if declaration.allow_missing:
+        left_out += [f"left out: {line}" for line in missing]
+    else:
+        faults = [*missing, *faults]
     if faults:
         raise InputError(
             f"images and LabelMe files in {place.images} do not fit:", first_few(faults)
         )
-    return tuple(Pair(path.stem, path, files[path.stem]) for path in images)
+    return tuple(Pair(p.stem, p, files[p.stem]) for p in images if files[p.stem].is_file())
 
 
 def _read(path: Path, max_pixels: int) -> tuple[Size | None, Sequence[tuple[str, Points]]]:

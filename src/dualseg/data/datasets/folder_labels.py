@@ -63,7 +63,7 @@ def meaning_of_values(
             values = _values(scan, declaration)
             notes = _value_notes(values, scan)
     names = declaration.class_names or _class_names(values)
-    palette, origin = _palette(masks, values, len(names), declaration.palette)
+    palette, origin = _palette(masks, values, len(names), declaration)
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     classes = f"classes: {len(names)} ({shown})"
     return LabelSpec(names, palette, values), (classes, *notes, f"palette: {origin}"), snap_to
@@ -162,9 +162,10 @@ def _class_names(values: Values) -> tuple[str, ...]:
 
 
 def _palette(
-    masks: Sequence[Path], values: Values, num_classes: int, declared: tuple[Color, ...] | None
+    masks: Sequence[Path], values: Values, num_classes: int, declaration: Declaration
 ) -> tuple[tuple[Color, ...], str]:
     """The user's colours, else those of the first palette mask, else PASCAL VOC's."""
+    declared = declaration.palette
     if declared is not None:
         if len(declared) != num_classes:
             raise InputError(
@@ -173,7 +174,7 @@ def _palette(
             )
         return declared, f"as {DECLARATION_FILE} says"
     for path in masks[:LOOKED_AT]:
-        stored = read_palette(path)
+        stored = read_palette(path, max_pixels=declaration.images.max_pixels)
         if stored is not None:
             colors = _class_colors(stored, values, num_classes)
             if colors is not None:

@@ -22,15 +22,16 @@ Pairs = dict[str, tuple[Pair, ...]]
 Listed = dict[Path, tuple[str, list[str]]]
 
 
-def read_listed_pairs(root: Path) -> tuple[Pairs, str] | None:
+def read_listed_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[str]] | None:
     """Pairs that a CSV or list files in the folder name; None where there are none.
 
     Args:
         root: May hold one CSV with the columns image and mask (and split), or train.txt and val.txt
             with "image label" on each line, as paths below the folder.
+        allow_missing: Whether rows that name a missing file are left out, with a note.
 
     Returns:
-        Pairs by split, and a note.
+        Pairs by split, and notes.
 
     Raises:
         InputError: There are several CSV files, or lists of both kinds, a path is missing or leads
@@ -48,7 +49,8 @@ def read_listed_pairs(root: Path) -> tuple[Pairs, str] | None:
         note = f"pairs: as {' and '.join(path.name for path in lists)} list them"
     else:
         return None
-    return _pairs(root, rows), note
+    pairs, missing = _pairs(root, rows, allow_missing)
+    return pairs, [note, *missing]
 
 
 def read_name_lists(root: Path) -> Listed | None:
@@ -74,8 +76,15 @@ def read_name_lists(root: Path) -> Listed | None:
     return None
 
 
-def find_side_by_side(root: Path) -> tuple[Pairs, str] | None:
+def find_side_by_side(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[str]] | None:
     """Pairs such as a.jpg and a_mask.png in the folder itself; None where there are none.
+
+    Args:
+        root: The folder.
+        allow_missing: Whether files without a partner are left out, with a note.
+
+    Returns:
+        Pairs by split, and notes.
 
     Raises:
         InputError: An image or a mask has no partner, or several.
@@ -86,16 +95,17 @@ def find_side_by_side(root: Path) -> tuple[Pairs, str] | None:
         return None
     images = {path.stem: path for path in files if path.stem not in masks}
     mask_of, alone, doubled = match_names(list(images), list(masks))
-    faults = [f"{masks[mask].name} belongs to 0 images" for mask in alone]
-    faults += [f"{image.name} has 0 masks" for stem, image in images.items() if stem not in mask_of]
+    missing = [f"{masks[mask].name} belongs to 0 images" for mask in alone]
+    missing += [f"{images[stem].name} has 0 masks" for stem in images if stem not in mask_of]
+    faults = [] if allow_missing else missing
     faults += [f"{masks[mask].name} belongs to an image that has several" for mask in doubled]
     stems = [path.stem for path in files]
     faults += [f"{path.name} shares its name" for path in files if stems.count(path.stem) > 1]
     if faults:
         raise InputError(f"images and masks in {root} do not fit together:", first_few(faults))
-    pairs = tuple(Pair(stem, image, masks[mask_of[stem]]) for stem, image in images.items())
-    first = next(iter(masks.values())).name
-    return {"train": pairs}, f"pairs: images and masks lie side by side ({first})"
+    pairs = tuple(Pair(stem, images[stem], masks[mask_of[stem]]) for stem in sorted(mask_of))
+    note = f"pairs: images and masks lie side by side ({next(iter(masks.values())).name})"
+    return {"train": pairs}, [note, *_left_out(missing)]
 
 
 def inside(root: Path, given: str) -> Path:
@@ -111,9 +121,12 @@ def inside(root: Path, given: str) -> Path:
     return root / text
 
 
-def _pairs(root: Path, rows: Iterable[tuple[str, str, str, str]]) -> Pairs:
+def _pairs(
+    root: Path, rows: Iterable[tuple[str, str, str, str]], allow_missing: bool
+) -> tuple[Pairs, list[str]]:
     splits: dict[str, list[Pair]] = {}
     faults: list[str] = []
+    left_out: list[str] = []
     seen: dict[str, str] = {}
     for where, split, image, mask in rows:
         try:
@@ -121,7 +134,11 @@ def _pairs(root: Path, rows: Iterable[tuple[str, str, str, str]]) -> Pairs:
         except InputError as error:
             faults.append(f"{where}: {error}")
             continue
-        faults += [f"{where}: there is no {f.relative_to(root)}" for f in files if not f.is_file()]
+        missing = [f"{where}: there is no {f.relative_to(root)}" for f in files if not f.is_file()]
+        if missing and allow_missing:
+            left_out += missing
+            continue
+        faults += missing
         name = files[0].relative_to(root).with_suffix("").as_posix()
         if name in seen:
             faults.append(f"{where}: image {name} stands in {seen[name]} too")
@@ -129,7 +146,11 @@ def _pairs(root: Path, rows: Iterable[tuple[str, str, str, str]]) -> Pairs:
         splits.setdefault(split, []).append(Pair(name, *files))
     if faults:
         raise InputError(f"the lists of {root} have {len(faults)} faults:", first_few(faults))
-    return {split: tuple(pairs) for split, pairs in splits.items()}
+    return {split: tuple(pairs) for split, pairs in splits.items()}, _left_out(left_out)
+
+
+def _left_out(missing: list[str]) -> list[str]:
+    return [f"left out: {line}" for line in first_few(missing)]
 
 
 def _table_rows(path: Path) -> list[tuple[str, str, str, str]]:
@@ -169,11 +190,12 @@ def _header(path: Path) -> dict[str, int] | None:
 
 
 def _names_two(path: Path) -> bool:
-    """Whether it is a list of "image label" lines."""
+    """Whether it is a list of "image label" lines; a name may hold a space too."""
     if not path.is_file() or path.stat().st_size > MAX_LIST_BYTES:
         return False
     with path.open(encoding="utf-8", errors="replace") as file:
-        return len(file.readline(1 << 16).split()) == 2
+        words = file.readline(1 << 16).split()
+    return len(words) == 2 and all(Path(word).suffix.lower() in IMAGE_SUFFIXES for word in words)
 
 
 def _names_one(path: Path) -> bool:

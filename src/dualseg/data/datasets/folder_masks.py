@@ -55,7 +55,7 @@ def describe_masks(
         )
     labels, told, snap_to = meaning_of_values(masks, facts, declaration, known)
     if snap_to is not None or any(found.kind == "gray" for found in facts):
-        return labels, (*told, *notes), GrayReader(snap_to)
+        return labels, (*told, *notes), GrayReader(snap_to, declaration.images.max_pixels)
     return labels, (*told, *notes), read_label_file
 
 

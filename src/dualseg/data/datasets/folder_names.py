@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "_labelIds", "_labelTrainIds")
 IMAGE_WORDS = ("images", "image", "imgs", "img", "im", "rgb", "photo", "leftimg8bit")
@@ -57,6 +58,13 @@ def alike(names: Iterable[str]) -> list[str]:
     listed = list(names)
     times = Counter(name.casefold() for name in listed)
     return [name for name in listed if times[name.casefold()] > 1]
+
+
+def same_name(files: Sequence[Path]) -> list[Path]:
+    """Files whose names are equal but for suffix, upper and lower case."""
+    stems = [path.stem for path in files]
+    doubled = set(alike(stems))
+    return [path for path, stem in zip(files, stems, strict=True) if stem in doubled]
 
 
 def _plainly(mask: str, images: set[str]) -> str | None:

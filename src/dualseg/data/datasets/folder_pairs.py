@@ -15,7 +15,7 @@ from dualseg.data.datasets.folder_lists import (
     read_listed_pairs,
     read_name_lists,
 )
-from dualseg.data.datasets.folder_names import MASK_SUFFIXES, alike, match_names
+from dualseg.data.datasets.folder_names import MASK_SUFFIXES, match_names, same_name
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
 MASK_FOLDERS = (
@@ -56,13 +56,10 @@ def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[
         InputError: A folder is missing or empty, a file has no partner or two, or there are too few
             pairs to split; all faulty files are counted.
     """
-    listed = read_listed_pairs(root)
+    listed = read_listed_pairs(root, allow_missing=allow_missing)
     if listed is None and not _holds_folders(root):
-        listed = find_side_by_side(root)
-    if listed is None:
-        pairs, notes = _pairs_of_folders(root, allow_missing)
-    else:
-        pairs, notes = listed[0], [listed[1]]
+        listed = find_side_by_side(root, allow_missing=allow_missing)
+    pairs, notes = _pairs_of_folders(root, allow_missing) if listed is None else listed
     if "train" in pairs and "val" not in pairs:
         total = len(pairs["train"])
         pairs["train"], pairs["val"] = hold_out(pairs["train"], root)
@@ -186,7 +183,7 @@ def _pair(
     by_image, by_mask = _by_stem(image_files), _by_stem(mask_files)
     mask_of, alone, doubled = match_names(list(by_image), list(by_mask))
     without = [by_image[stem] for stem in by_image if stem not in mask_of]
-    twice = [*_same_name(image_files), *_same_name(mask_files), *(by_mask[m] for m in doubled)]
+    twice = [*same_name(image_files), *same_name(mask_files), *(by_mask[m] for m in doubled)]
     missing += _fault(without, f"images have no mask in {_short(masks, root)}", root)
     missing += _fault(
         (by_mask[m] for m in alone), f"masks have no image in {_short(images, root)}", root
@@ -222,13 +219,6 @@ def _listed(
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
     return {path.stem: path for path in files}
-
-
-def _same_name(files: Sequence[Path]) -> list[Path]:
-    """Files whose names are equal but for suffix, upper and lower case."""
-    stems = [path.stem for path in files]
-    doubled = set(alike(stems))
-    return [path for path, stem in zip(files, stems, strict=True) if stem in doubled]
 
 
 def _fault(files: Iterable[Path], kind: str, root: Path) -> list[str]:
@@ -271,7 +261,10 @@ def _nothing_in(parent: Path) -> str:
         for kind, names in (("image", IMAGE_FOLDERS), ("mask", MASK_FOLDERS))
         if not _matching(parent, names)
     ]
-    return f"{parent} has no {' and no '.join(missing)}; {_found(parent)}"
+    return (
+        f"{parent} has no {' and no '.join(missing)}; {_found(parent)}; labels may also be "
+        "LabelMe, COCO, CVAT or YOLO files, see docs/data.md"
+    )
 
 
 def _found(folder: Path) -> str:

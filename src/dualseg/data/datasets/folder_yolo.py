@@ -31,6 +31,7 @@ from dualseg.data.datasets.folder_drawn import (
     splits_of,
 )
 from dualseg.data.datasets.folder_listing import pictures
+from dualseg.data.datasets.folder_names import same_name
 from dualseg.data.datasets.folder_places import Place, find_places
 from dualseg.data.pictures.images import read_size
 
@@ -84,7 +85,8 @@ def describe_yolo(
     if not places:
         return None
     stated = _names(root, declaration)
-    pairs = {place.split: _pairs(place) for place in places}
+    left_out: list[str] = []
+    pairs = {place.split: _pairs(place, declaration, left_out) for place in places}
     names, faults, empty = Names(stated), [], 0
     for pair in (pair for found in pairs.values() for pair in found):
         empty += pair.label == pair.image
@@ -104,17 +106,23 @@ def describe_yolo(
     splits, split_note = splits_of(pairs, root)
     alone = (f"images: {empty} without a label file are background",) if empty else ()
     reader = YoloReader(tuple(ids[name] for name in stated), declaration.images)
-    return Drawn(splits, labels, (split_note, *notes, *alone), reader)
+    return Drawn(splits, labels, (split_note, *notes, *alone, *first_few(left_out)), reader)
 
 
-def _pairs(place: Place) -> tuple[Pair, ...]:
-    images = {path.stem: path for path in pictures(place.images)}
+def _pairs(place: Place, declaration: Declaration, left_out: list[str]) -> tuple[Pair, ...]:
+    there = pictures(place.images)
+    images = {path.stem: path for path in there}
     files = {path.stem: path for path in sorted(place.labels.glob("*.txt"))}
     if "classes" not in images:
         files.pop("classes", None)  # some tools put the names there
-    alone = [f"{files[stem].name} has no image in {place.images}" for stem in files.keys() - images]
-    if alone:
-        raise InputError(f"label files in {place.labels} do not fit:", first_few(sorted(alone)))
+    alone = sorted(f"{files[s].name} has no image in {place.images}" for s in files.keys() - images)
+    faults = [f"{path.name} shares its name with another image" for path in same_name(there)]
+    if declaration.allow_missing:
+        left_out += [f"left out: {line}" for line in alone]
+    else:
+        faults = [*alone, *faults]
+    if faults:
+        raise InputError(f"label files in {place.labels} do not fit:", first_few(faults))
     return tuple(Pair(stem, image, files.get(stem, image)) for stem, image in images.items())
 
 

@@ -7,16 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError, first_few
+from dualseg.core.image_spec import MAX_PIXELS
 from dualseg.core.labels import Color
 from dualseg.data.pictures.images import read_image
 
 
-def read_color_values(path: Path, colors: Sequence[Color]) -> NDArray[np.int32]:
+def read_color_values(
+    path: Path, colors: Sequence[Color], *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.int32]:
     """Each pixel's colour as its number in a table.
 
     Args:
         path: A colour picture, or one with a palette.
         colors: The table.
+        max_pixels: Larger files are refused by their header.
 
     Returns:
         (H, W) numbers, 0 for the first colour.
@@ -25,7 +29,7 @@ def read_color_values(path: Path, colors: Sequence[Color]) -> NDArray[np.int32]:
         InputError: The file cannot be read, or a colour is not in the table; each is named with
             its number of pixels and the nearest one of the table.
     """
-    packed = pack_colors(read_image(path))
+    packed = pack_colors(read_image(path, max_pixels=max_pixels))
     table = pack_colors(np.asarray(colors, np.uint8))
     order = np.argsort(table)
     places = np.searchsorted(table, packed, sorter=order).clip(max=len(table) - 1)

@@ -1,12 +1,13 @@
 """Label files whose values JPEG or smooth resizing has smeared: each pixel's nearest true value."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dualseg.core.image_spec import MAX_PIXELS
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec
 from dualseg.data.checking.mask_facts import read_gray_values
 from dualseg.data.dataset import Pair, RawValues
@@ -25,13 +26,16 @@ class GrayReader:
     Args:
         snap_to: True values; each pixel is taken for the nearest one. None: as they are. A pixel
             too far from all becomes `UNDECIDED`.
+        max_pixels: Larger files are refused; it does not change what is read, so it is no part of
+            the name under which the records keep that.
     """
 
     snap_to: tuple[int, ...] | None = None
+    max_pixels: int = field(default=MAX_PIXELS, repr=False)
 
     def __call__(self, pair: Pair) -> RawValues:
         """(H, W) values of a pair's mask."""
-        values = read_gray_values(pair.label)
+        values = read_gray_values(pair.label, max_pixels=self.max_pixels)
         return values if self.snap_to is None else nearest_values(values, self.snap_to)
 
     def declared(self, labels: LabelSpec) -> dict[str, Any]:
@@ -48,18 +52,21 @@ class ColorReader:
         ids: The class of each, or 255.
         snap: Whether a colour that is none of them is taken for the nearest one; where it is too
             far from all, the pixel is ignored.
+        max_pixels: As of `GrayReader`.
     """
 
     colors: tuple[Color, ...]
     ids: tuple[int, ...]
     snap: bool = False
+    max_pixels: int = field(default=MAX_PIXELS, repr=False)
 
     def __call__(self, pair: Pair) -> NDArray[np.uint8]:
         """(H, W) class ids of a pair's mask."""
         ids = np.asarray([*self.ids, IGNORE_INDEX], np.uint8)
         if self.snap:
-            return ids[nearest_colors(read_image(pair.label), self.colors)]
-        return ids[read_color_values(pair.label, self.colors)]
+            pixels = read_image(pair.label, max_pixels=self.max_pixels)
+            return ids[nearest_colors(pixels, self.colors)]
+        return ids[read_color_values(pair.label, self.colors, max_pixels=self.max_pixels)]
 
     def declared(self, labels: LabelSpec) -> dict[str, Any]:
         """Keys of dataset.yaml that make the folder read like this again."""

@@ -22,7 +22,7 @@ from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.loading.loaders import CROP, Position, Positions, RawBatch, stream
 from dualseg.data.loading.transforms import Window, draw_pixel_of_a_class, draw_window
 from dualseg.data.pictures.images import read_size
-from dualseg.data.pictures.pixel_operations import LUMINANCE, mean_color
+from dualseg.data.pictures.pixel_operations import draw_color_change, mean_color
 from dualseg.data.scanning import in_order
 
 BYTES_A_PIXEL = 4  # red, green, blue, class id
@@ -158,7 +158,7 @@ class ResidentLoader:
         flip = self.flip and random.random() < 0.5
         matrix, lift = np.eye(3), 0.0
         if self.photometric > 0:
-            matrix, lift = _draw_colors(self.photometric, random)
+            matrix, lift = draw_color_change(3, self.photometric, random)
         return _Plan(position.image, window, flip, matrix, lift)
 
     def _cut(self, plans: list[_Plan]) -> RawBatch:
@@ -246,15 +246,6 @@ def _axis(plans: list[_Plan], axis: int, length: int, device: torch.device) -> _
 
 def _rgb(pixels: Tensor) -> Tensor:
     return pixels[..., :3].float()
-
-
-def _draw_colors(strength: float, random: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-    """The draws of `change_colors` for three bands."""
-    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
-    balance = random.uniform(1 - strength / 4, 1 + strength / 4, 3)
-    gray = np.full((3, 3), 1.0) * np.array(LUMINANCE)
-    matrix = saturation * np.eye(3) + (1 - saturation) * gray
-    return np.diag(balance) @ matrix * (brightness * contrast), float(brightness * (1 - contrast))
 
 
 def _size(dataset: SegmentationDataset, index: int) -> Size:

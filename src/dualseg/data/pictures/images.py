@@ -125,13 +125,13 @@ def inspect_image(path: Path, images: ImageSpec = PLAIN) -> PictureFacts:
         return facts
 
 
-def read_palette(path: Path) -> tuple[Color, ...] | None:
+def read_palette(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[Color, ...] | None:
     """The colours of a palette file, in the order of its indices; None for other files.
 
     Raises:
         InputError: As `read_image`.
     """
-    with opened(path) as image:
+    with opened(path, max_pixels=max_pixels) as image:
         flat = image.getpalette("RGB") if image.mode == "P" else None
         if flat is None:
             return None

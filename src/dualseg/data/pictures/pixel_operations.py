@@ -63,26 +63,40 @@ def change_colors(image: Pixels, strength: float, random: np.random.Generator) -
     Bytes end at 0 and 255; float32 values may leave that range.
 
     Args:
-        image: (H, W, C). Three bands count as red, green and blue; in others gray, towards which
-            saturation goes, is the mean of all bands.
-        strength: Factors are drawn from 1 - strength .. 1 + strength; the balance between bands
-            changes by a quarter of that.
-        random: All randomness comes from here.
+        image: (H, W, C).
+        strength, random: See `draw_color_change`.
     """
     bands = image.shape[2]
-    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
-    balance = random.uniform(1 - strength / 4, 1 + strength / 4, bands)
-    # All four are affine in the pixel, so they are one Cx(C+1) matrix.
-    weights = LUMINANCE if bands == 3 else np.full(bands, 1 / bands)
-    gray = np.full((bands, bands), 1.0) * np.array(weights)
-    matrix = saturation * np.eye(bands) + (1 - saturation) * gray
-    matrix = np.diag(balance) @ matrix * (brightness * contrast)
-    mean = float(image[::4, ::4].mean()) * brightness * (1 - contrast)
+    matrix, lift = draw_color_change(bands, strength, random)
+    mean = float(image[::4, ::4].mean()) * lift
     matrix = np.hstack([matrix, np.full((bands, 1), mean)])
     if bands == 1:
         image = image[..., 0]  # cv2 hands back what it takes
     changed = cv2.transform(image, matrix)
     return cast(Pixels, changed.reshape(*image.shape[:2], bands))
+
+
+def draw_color_change(
+    bands: int, strength: float, random: np.random.Generator
+) -> tuple[NDArray[np.float64], float]:
+    """Brightness, contrast, saturation and colour balance as one matrix: all four are affine.
+
+    Args:
+        bands: Three count as red, green and blue; in others gray, towards which saturation goes, is
+            the mean of all bands.
+        strength: Factors are drawn from 1 - strength .. 1 + strength; the balance between bands
+            changes by a quarter of that.
+        random: All randomness comes from here.
+
+    Returns:
+        (bands, bands), and the share of the image's mean that is added to every band.
+    """
+    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
+    balance = random.uniform(1 - strength / 4, 1 + strength / 4, bands)
+    weights = LUMINANCE if bands == 3 else np.full(bands, 1 / bands)
+    gray = np.full((bands, bands), 1.0) * np.array(weights)
+    matrix = saturation * np.eye(bands) + (1 - saturation) * gray
+    return np.diag(balance) @ matrix * (brightness * contrast), float(brightness * (1 - contrast))
 
 
 def _in_groups(picture: Picture, change: Callable[[Picture], NDArray]) -> Picture:

@@ -1,0 +1,83 @@
+"""`allow_missing: true` in dataset.yaml: what has no partner is left out and told."""
+
+import pytest
+from PIL import Image
+
+
+def _missing_mask(folder):
+    (folder / "masks" / "3.png").unlink()
+
+
+def _missing_image(folder):
+    (folder / "images" / "3.png").unlink()
+
+
+def _missing_row(folder):
+    _rows(folder)
+    (folder / "masks" / "3.png").unlink()
+
+
+def _rows(folder):
+    lines = [f"images/{n}.png,masks/{n}.png" for n in range(8)]
+    (folder / "pairs.csv").write_text("\n".join(["image,mask", *lines, ""]))
+
+
+def _side_by_side(folder):
+    for number in range(8):
+        (folder / "images" / f"{number}.png").rename(folder / f"{number}.png")
+        (folder / "masks" / f"{number}.png").rename(folder / f"{number}_mask.png")
+    for part in ("images", "masks"):
+        (folder / part).rmdir()
+    (folder / "3_mask.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (_missing_mask, "1 images have no mask in masks: images/3.png"),
+        (_missing_image, "1 masks have no image in images: masks/3.png"),
+        (_missing_row, "pairs.csv, row 5: there is no masks/3.png"),
+        (_side_by_side, "3.png has 0 masks"),
+    ],
+)
+def test_masks_without_a_partner(dualseg, street, damage, told):
+    damage(street)
+    refused = dualseg("data", "check", street)
+    assert refused.code == 2
+    assert told in refused.stderr
+    (street / "dataset.yaml").write_text("allow_missing: true\n")
+    allowed = dualseg("data", "check", street, "--json")
+    assert allowed.code == 0, allowed.stderr
+    assert told in allowed.stderr
+    assert sum(allowed.json[split]["num_images"] for split in ("train", "val")) == 7
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "labelme", "yolo"])
+def test_images_that_shapes_belong_to(dualseg, street, tmp_path, form):
+    folder = tmp_path / form
+    assert dualseg("data", "convert", street, "--to", form, "--out", folder).code == 0
+    before = sorted(path for path in folder.rglob("*.png"))
+    before[3].unlink()
+    refused = dualseg("data", "check", folder)
+    assert refused.code == 2
+    declared = folder / "dataset.yaml"
+    declared.write_text(declared.read_text() + "allow_missing: true\n")
+    allowed = dualseg("data", "check", folder, "--json")
+    assert allowed.code == 0, allowed.stderr
+    assert "left out: " in allowed.stderr
+    assert sum(allowed.json[split]["num_images"] for split in ("train", "val")) == 7
+
+
+def test_other_faults_stay_faults(dualseg, street):
+    (street / "dataset.yaml").write_text("allow_missing: true\n")
+    Image.new("RGB", (56, 40)).save(street / "images" / "3.jpg")
+    done = dualseg("data", "check", street)
+    assert done.code == 2
+    assert "2 files share their name with another one" in done.stderr
+
+
+def test_it_is_true_or_false(dualseg, street):
+    (street / "dataset.yaml").write_text("allow_missing: perhaps\n")
+    done = dualseg("data", "check", street)
+    assert done.code == 2
+    assert "allow_missing: expected true or false, got 'perhaps'" in done.stderr
