@@ -62,7 +62,7 @@ def test_features_that_differ_from_their_copy_are_refused():
 def test_classes_are_those_of_voc():
     labels = MOBILENET.translate().labels
     assert labels is not None
-    assert labels.class_names[:2] == ("__background__", "aeroplane")
+    assert labels.class_names[:2] == ("background", "aeroplane")
 
 
 def test_its_xception_is_refused_with_the_reason():

@@ -58,7 +58,7 @@ def test_same_tensors_in_another_network_give_other_logits(change: dict):
     ("arch", "first_class", "crop"),
     [
         ("deeplabv3plus_mobilenet_os16", "road", (768, 768)),
-        ("deeplabv3plus_mobilenet_os8", "__background__", (513, 513)),
+        ("deeplabv3plus_mobilenet_os8", "background", (513, 513)),
     ],
 )
 def test_classes_and_crop_follow_from_their_number(arch: str, first_class: str, crop: tuple):

@@ -32,7 +32,7 @@ def test_import_evaluate_predict(dualseg, street, published, tmp_path):
     assert (done.json["library"], done.json["arch"]) == ("torchvision", "lraspp_mobilenet_v3_large")
     assert (done.json["tensors"], done.json["consumed"], done.json["dropped"]) == (319, 319, {})
     facts = dualseg("inspect", model, "--json").json
-    assert facts["class_names"][0] == "__background__"
+    assert facts["class_names"][0] == "background"
     assert done.json["sha256"] in facts["source"]
     assert "licence BSD-3-Clause" in facts["source"]
 

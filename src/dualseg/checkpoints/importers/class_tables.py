@@ -2,63 +2,19 @@
 
 from collections.abc import Sequence
 
-from dualseg.core.labels import Color, LabelSpec, voc_palette
-
-VOC = (
-    "__background__",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
-
-CITYSCAPES: dict[str, Color] = {
-    "road": (128, 64, 128),
-    "sidewalk": (244, 35, 232),
-    "building": (70, 70, 70),
-    "wall": (102, 102, 156),
-    "fence": (190, 153, 153),
-    "pole": (153, 153, 153),
-    "traffic light": (250, 170, 30),
-    "traffic sign": (220, 220, 0),
-    "vegetation": (107, 142, 35),
-    "terrain": (152, 251, 152),
-    "sky": (70, 130, 180),
-    "person": (220, 20, 60),
-    "rider": (255, 0, 0),
-    "car": (0, 0, 142),
-    "truck": (0, 0, 70),
-    "bus": (0, 60, 100),
-    "train": (0, 80, 100),
-    "motorcycle": (0, 0, 230),
-    "bicycle": (119, 11, 32),
-}
+from dualseg.core.labels import LabelSpec, voc_palette
+from dualseg.data.datasets.cityscapes import NAMES, PALETTE
+from dualseg.data.datasets.voc import VOC_LABELS
 
 
 def voc_labels() -> LabelSpec:
     """PASCAL VOC 2012: 21 classes, the background among them."""
-    return named_labels(VOC)
+    return named_labels(VOC_LABELS.class_names)
 
 
 def cityscapes_labels() -> LabelSpec:
     """Cityscapes: the 19 classes that are scored."""
-    return named_labels(tuple(CITYSCAPES), tuple(CITYSCAPES.values()))
+    return named_labels(NAMES, PALETTE)
 
 
 def named_labels(
