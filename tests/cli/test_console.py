@@ -1,6 +1,6 @@
 import pytest
 
-from dualseg.cli.console import TrainingProgress, counting, percent, print_table
+from dualseg.cli.console import TrainingProgress, counting, percent, print_table, say
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.0, "0.0 %"), (0.5237, "52.4 %")])
@@ -25,3 +25,14 @@ def test_progress_goes_to_stderr_and_says_what_matters(capsys):
 def test_markup_in_names_is_shown_as_it_is(capsys):
     print_table("IoU", ["class", "IoU"], [["[red]wall[/red]", "1.0 %"]])
     assert "[red]wall[/red]" in capsys.readouterr().out
+
+
+def test_what_a_terminal_would_obey_is_escaped(capsys):
+    say("a\x1b[31m.png has\nno mask\x07 \udcff")
+    assert capsys.readouterr().err == "a\\x1b[31m.png has\nno mask\\x07 \\udcff\n"
+
+
+def test_a_long_title_stays_on_one_line(capsys):
+    title = "mIoU 50.0 %, 3 images, ignored 0.0 %"
+    print_table(title, ["a", "b"], [["c", "1"]])
+    assert title in capsys.readouterr().out.splitlines()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualseg.cli.main import COMMANDS
+from dualseg.cli.main import app
 
 
 def refused(done):
@@ -107,7 +107,7 @@ def test_an_unknown_model_lists_the_nearest(dualseg):
     assert "did you mean deeplabv3" in refused(dualseg("models", "deeplab3"))
 
 
-@pytest.mark.parametrize("command", [c.__name__.rpartition(".")[2].rstrip("_") for c in COMMANDS])
+@pytest.mark.parametrize("command", [command.name for command in app.registered_commands])
 def test_every_command_explains_itself_with_an_example(dualseg, command):
     done = dualseg(command, "--help")
     assert done.code == 0

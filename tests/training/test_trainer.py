@@ -16,6 +16,7 @@ from dualseg.core.facts import ModelFacts
 from dualseg.core.files import DiskFullError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import Splits
+from dualseg.data.faults import DatasetError, Fault
 from dualseg.training import preflight, setup, trainer
 from dualseg.training.progress import Silent
 from dualseg.training.records.run_folder import owned
@@ -162,6 +163,18 @@ def test_a_folder_with_a_run_is_refused(tmp_path):
 
 def nothing_was_made(folder) -> bool:
     return not folder.exists()
+
+
+def test_faults_of_both_splits_are_told_at_once(tmp_path):
+    def faulty(dataset, **_):
+        fault = Fault("E103", f"{dataset.split}.png", "has the value 9", "0..1", "relabel it")
+        raise DatasetError(f"the split {dataset.split!r} has faults:", [fault])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "check_dataset", faulty)
+        with pytest.raises(DatasetError, match="'train' has faults and the split 'val'") as caught:
+            train(tiny_recipe(), tmp_path / "run")
+    assert [fault.file for fault in caught.value.faults] == ["train.png", "val.png"]
 
 
 def test_faults_are_found_before_the_folder_is_made(tmp_path, monkeypatch):

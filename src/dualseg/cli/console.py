@@ -21,12 +21,18 @@ from rich.table import Table
 
 SECONDS_BETWEEN_LINES = 15.0
 
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One line for a person, on stderr; bytes of file names that are no UTF-8 are escaped."""
-    stderr.print(escape(text.encode("utf-8", "backslashreplace").decode()))
+    """Text for a person, on stderr. What a terminal would obey, or could not show, is escaped:
+
+    file names may hold control characters and bytes that are no UTF-8.
+    """
+    shown = text.encode("utf-8", "backslashreplace").decode().translate(_CONTROL)
+    stderr.print(escape(shown))
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -36,13 +42,17 @@ def print_json(result: Mapping[str, Any]) -> None:
 
 def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     """A table on stdout; the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for number, name in enumerate(header):
         table.add_column(escape(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     wide = None if sys.stdout.isatty() else 120
-    Console(highlight=False, width=wide).print(table)
+    console = Console(highlight=False, width=wide)
+    console.print(
+        escape(title), soft_wrap=True
+    )  # as a title it would be broken at the table's width
+    console.print(table)
 
 
 def percent(value: float | None) -> str:

@@ -64,8 +64,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in COMMANDS:
-    name = command.__name__.rpartition(".")[2]
-    app.command(name.rstrip("_").replace("_", "-"), epilog=command.EXAMPLE)(getattr(command, name))
+    name = command.__name__.rpartition(".")[2]  # with _ at the end where Python has the word
+    app.command(name.strip("_").replace("_", "-"), epilog=command.EXAMPLE)(getattr(command, name))
 app.add_typer(data.app, name="data")
 
 

@@ -12,6 +12,7 @@ from dualseg.data.catalog import Splits
 from dualseg.data.checking.checker import check_dataset
 from dualseg.data.checking.leaks import describe_leak
 from dualseg.data.dataset import images_of
+from dualseg.data.faults import DatasetError
 from dualseg.data.labels.class_weights import class_weights
 from dualseg.data.labels.statistics import dataset_statistics
 from dualseg.data.pictures.image_settings import fill_in_mean_std
@@ -39,10 +40,17 @@ def check_data(splits: Splits, progress: Progress) -> None:
             f"the splits have different classes: train has {', '.join(train)}; "
             f"val has {', '.join(val)}"
         )
+    checked, wrong = [], []
     for dataset in (splits.train, splits.val):
-        summary = check_dataset(
-            dataset, progress=partial(progress.looking, f"checking {dataset.split}")
-        )
+        look = partial(progress.looking, f"checking {dataset.split}")
+        try:
+            checked.append((dataset, check_dataset(dataset, progress=look)))
+        except DatasetError as error:
+            wrong.append(error)
+    if wrong:
+        faults = [fault for error in wrong for fault in error.faults]
+        raise DatasetError(" and ".join(e.headline.rstrip(":") for e in wrong) + ":", faults)
+    for dataset, summary in checked:
         if not any(summary.pixels_per_class):
             raise InputError(
                 f"no pixel of the split {dataset.split!r} has a class: all labels of its "
