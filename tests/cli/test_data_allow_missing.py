@@ -36,7 +36,7 @@ def _side_by_side(folder):
     [
         (_missing_mask, "1 images have no mask in masks: images/3.png"),
         (_missing_image, "1 masks have no image in images: masks/3.png"),
-        (_missing_row, "pairs.csv, row 5: there is no masks/3.png"),
+        (_missing_row, "row 5: there is no masks/3.png"),
         (_side_by_side, "3.png has 0 masks"),
     ],
 )

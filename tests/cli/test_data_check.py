@@ -24,7 +24,7 @@ def test_faults_are_told_a_person(dualseg, street):
     (street / "images" / "3.png").write_bytes(b"")
     found = dualseg("data", "check", street)
     assert found.code == 2
-    assert "1 faults" in found.stderr
+    assert "has 1 fault; --out report.json lists all of them:" in found.stderr
     assert "3.png is empty (zero bytes)" in found.stderr
     assert "E111" in found.stderr
 

@@ -5,6 +5,8 @@ Rows that a single file tells stand in tests/data/test_check_table.py too, reade
 
 import os
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -107,6 +109,39 @@ def one_coloured(folder):
     _save(_mask(folder, "3.png"), np.full((40, 56, 3), (200, 0, 0), np.uint8))
 
 
+def cut_off_mask(folder):
+    path = _mask(folder, "3.png")
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def zero_bytes_mask(folder):
+    _mask(folder, "3.png").write_bytes(b"")
+
+
+def dangling_mask(folder):
+    _mask(folder, "3.png").unlink()
+    _mask(folder, "3.png").symlink_to(folder / "gone.png")
+
+
+def huge_mask(folder):
+    """Its header alone announces the size."""
+    small = _mask(folder, "3.png").read_bytes()
+    head = b"IHDR" + struct.pack(">II", 20000, 20000) + small[24:29]
+    crc = struct.pack(">I", zlib.crc32(head))
+    _mask(folder, "3.png").write_bytes(small[:12] + head + crc + small[33:])
+
+
+def all_is_255(folder):
+    for path in (folder / "masks").iterdir():
+        _save(path, np.full((40, 56), 255, np.uint8))
+
+
+def control_characters(folder):
+    """A name that would start a new line and colour a terminal, in a message that tells it."""
+    shutil.copy(_image(folder, "3.png"), _image(folder, "x\ny\x1b[31m.png"))
+    _save(_mask(folder, "x\ny\x1b[31m.png"), np.full((40, 56), 7, np.uint8))
+
+
 def smeared(folder):
     for path in (folder / "masks").iterdir():
         _save(path.with_suffix(".jpg"), Image.open(path), quality=30)
@@ -149,7 +184,13 @@ FAULTS = {
     sixteen_bits: ("E106", "images/3.png"),
     class_beyond: ("E103", "masks/3.png holds label values 7 (112 pixels) that are no class"),
     sixteen_bit_ids: ("E103", "256 (56 pixels)"),
-    one_coloured: ("E100", "masks/3.png is a colour picture, but others hold one class id a pixel"),
+    one_coloured: ("E104", "masks/3.png is a colour picture, but others hold one class id a pixel"),
+    cut_off_mask: ("E110", "masks/3.png cannot be read as"),
+    zero_bytes_mask: ("E111", "masks/3.png is empty (zero bytes)"),
+    dangling_mask: ("E102", "masks/3.png is a link to"),
+    huge_mask: ("E112", "masks/3.png is 20000x20000, more than 178,956,970 pixels"),
+    all_is_255: ("E100", "the masks hold one class only"),
+    control_characters: ("E100", "masks/x\\ny\\x1b[31m.png"),
     smeared: ("E100", "8 masks are JPEG"),
     one_class: ("E100", "the masks hold one class only"),
     no_pictures: ("E100", "images holds no picture; found 8 files with .txt"),
@@ -184,6 +225,36 @@ def test_a_fault_is_told_with_code_file_and_fix_and_nothing_is_changed(dualseg, 
     assert found.code == 2
     assert code in {fault["code"] for fault in found.json["faults"]}
     assert _state(street) == before
+
+
+def test_damaged_masks_do_not_hide_other_faults(dualseg, street):
+    """Without all masks the classes are unknown; images and sizes are looked at all the same."""
+    zero_bytes_mask(street)
+    _save(_mask(street, "4.png"), np.zeros((40, 50), np.uint8))
+    _image(street, "5.png").write_bytes(b"")
+    _image(street, "6.png").write_bytes(b"<html>")
+    _mask(street, "6.png").write_bytes(b"")
+    found = dualseg("data", "check", street, "--json").json["faults"]
+    told = sorted((fault["code"], "/".join(fault["file"].split("/")[-2:])) for fault in found)
+    assert told == [
+        ("E101", "images/4.png"),
+        ("E111", "images/5.png"),
+        ("E111", "images/6.png"),
+        ("E111", "masks/3.png"),
+        ("E111", "masks/6.png"),
+    ]
+    training = dualseg("train", "--data", street, "--out", street.parent / "run")
+    assert training.code == 2
+    assert "masks/3.png is empty" in training.stderr
+    assert "images/5.png is empty" in training.stderr
+
+
+def test_what_has_no_partner_can_be_left_out_as_the_message_says(dualseg, street):
+    no_mask(street)
+    assert "allow_missing: true in dataset.yaml" in dualseg("data", "check", street).stderr
+    same_stem(street)
+    (street / "dataset.yaml").write_text("allow_missing: true\n")
+    assert "allow_missing" not in dualseg("data", "check", street).stderr
 
 
 def _split(folder):

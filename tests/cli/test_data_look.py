@@ -40,6 +40,9 @@ def test_show_draws_the_crops_of_a_recipe(dualseg, tmp_path):
     [
         (["stats", "streets", "--out", "page.txt"], "name it page.html"),
         (["show", "streets", "--out", "crops.jpg"], "name it crops.png"),
+        (["stats", "streets", "--out", "no/page.html"], "there is no folder no; make it first"),
+        (["show", "streets", "--out", "no/crops.png"], "there is no folder no; make it first"),
+        (["check", "streets", "--out", "no/report.json"], "there is no folder no; make it first"),
         (["show", "streets", "--out", "crops.png", "--number", 0], "draw 1 to 64 samples"),
         (["show", "nowhere", "--out", "crops.png"], "there is no such folder"),
     ],

@@ -217,7 +217,9 @@ def test_labels_in_two_formats_are_refused_and_masks_come_first(tmp_path: Path) 
     root = _folder(tmp_path, _annotation(1, 3, _box(0, 0, 4, 2)))
     (root / "annotations.xml").write_text(
         "<annotations><meta><labels><label><name>cow</name></label></labels></meta>"
-        '<image name="a.png" width="4" height="2"/><image name="b.png" width="4" height="2"/>'
+        '<image name="a.png" width="4" height="2">'
+        '<box label="cow" xtl="0" ytl="0" xbr="2" ybr="2"/>'
+        '</image><image name="b.png" width="4" height="2"/>'
         "</annotations>"
     )
     with pytest.raises(InputError, match="labels in 2 formats: COCO JSON, CVAT XML; keep one"):
@@ -225,3 +227,23 @@ def test_labels_in_two_formats_are_refused_and_masks_come_first(tmp_path: Path) 
     for name in ("a.png", "b.png"):
         save(root / "masks" / name, [[0, 1, 2, 2]] * 2)
     assert describe_folder(root).labels.num_classes == 3
+
+
+@pytest.mark.parametrize("shapes", [[], [_annotation(1, 3, _box(0, 0, 4, 2), crowd=True)]])
+def test_a_file_without_shapes_is_refused_unless_its_classes_are_declared(
+    tmp_path: Path, shapes: list[dict[str, Any]]
+) -> None:
+    root = _folder(tmp_path, *shapes)
+    with pytest.raises(
+        InputError, match=r"no shape of any class \(cat, dog\), so there is nothing"
+    ):
+        describe_folder(root)
+    (root / "dataset.yaml").write_text("class_names: [background, cat, dog]\n")
+    assert describe_folder(root).labels.num_classes == 3
+
+
+def test_a_file_that_is_cut_off_early_is_named(tmp_path: Path) -> None:
+    file = _folder(tmp_path) / "annotations" / "all.json"
+    file.write_text('{"images": [{"id": 1, ')
+    with pytest.raises(InputError, match=r"all\.json is no JSON .* is it cut off\?"):
+        describe_folder(tmp_path)

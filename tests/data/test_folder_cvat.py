@@ -77,8 +77,8 @@ def test_an_ellipse_covers_the_pixels_within(tmp_path: Path) -> None:
 
 
 def test_shapes_named_ignore_are_ignored(tmp_path: Path) -> None:
-    root = _folder(tmp_path, POLYGON.replace("dog", "__ignore__"))
-    assert _drawn(root)[0] == [255, 255, 255, 0]
+    root = _folder(tmp_path, POLYGON.replace("dog", "__ignore__"), BOX)
+    assert _drawn(root)[0] == [255, 255, 2, 2]
     assert "ignored: 2 shapes named __ignore__" in describe_folder(root).notes
 
 

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -5,6 +7,7 @@ from pictures import gray, save
 
 from dualseg.core.errors import InputError
 from dualseg.data.datasets.folder import describe_folder
+from dualseg.data.faults import DatasetError
 
 
 def _files(root: Path) -> Path:
@@ -49,7 +52,7 @@ def test_a_mask_beside_no_image_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/etc/hosts", "../a.jpg", "x/../../a.jpg", "C:\\a.jpg"])
 def test_paths_that_lead_out_are_refused(tmp_path: Path, path: str) -> None:
     (_files(tmp_path) / "pairs.csv").write_text(f"image,mask\n{path},y/a.png\n")
-    with pytest.raises(InputError, match=r"pairs.csv, row 2: path .* leads out of"):
+    with pytest.raises(InputError, match=r"pairs.csv row 2: path .* leads out of"):
         describe_folder(tmp_path)
 
 
@@ -59,8 +62,9 @@ def test_missing_files_and_doubled_images_are_listed(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         describe_folder(tmp_path)
     assert caught.value.problems == (
-        "pairs.csv, row 3: there is no y/none.png",
-        "pairs.csv, row 3: image x/a stands in pairs.csv, row 2 too",
+        "E100 pairs.csv row 3: there is no y/none.png; allow_missing: true in dataset.yaml leaves "
+        "out what has no partner",
+        "E100 pairs.csv row 3: image x/a stands in pairs.csv, row 2 too; leave it in once",
     )
 
 
@@ -68,4 +72,69 @@ def test_two_lists_are_ambiguous(tmp_path: Path) -> None:
     (_files(tmp_path) / "pairs.csv").write_text("image,mask\nx/a.jpg,y/a.png\n")
     (tmp_path / "train.txt").write_text("x/a.jpg y/a.png\n")
     with pytest.raises(InputError, match=r"several lists of pairs: pairs\.csv, train\.txt"):
+        describe_folder(tmp_path)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_columns_may_be_separated_by_semicolons_and_tabs(tmp_path: Path, mark: str) -> None:
+    """As spreadsheets write them, with a byte order mark and quotes."""
+    rows = [
+        ("image", "mask", "split"),
+        ("x/a.jpg", "y/a.png", "train"),
+        ("x/b.jpg", "y/b.png", "val"),
+    ]
+    lines = [mark.join(f'"{cell}"' for cell in row) for row in rows]
+    (_files(tmp_path) / "pairs.csv").write_text("\ufeff" + "\r\n".join(lines), "utf-8", newline="")
+    description = describe_folder(tmp_path)
+    assert [pair.name for pair in description.splits["val"]] == ["x/b"]
+
+
+@pytest.mark.parametrize("text", ["picture,target\n1.png,1.png\n", "image,mask\n"])
+def test_a_table_that_is_no_list_is_told(tmp_path: Path, text: str) -> None:
+    """Folders are taken in its place, and a user who meant it as the split reads that."""
+    for name in ("a", "b"):
+        save(tmp_path / f"images/{name}.jpg", gray(1, 2))
+        save(tmp_path / f"masks/{name}.png", [[0, 1]])
+    encoding = "utf-16" if text.startswith("image") else "utf-8"
+    (tmp_path / "split.csv").write_text(text, encoding)
+    notes = describe_folder(tmp_path).notes
+    assert "not read: split.csv, whose first line does not name the columns image and mask" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("image,mask\n", r"pairs\.csv lists no pair; add rows, or remove it"),
+        ("image,mask\nx/a.jpg\n", r"pairs\.csv, row 2 has 1 of 2 columns \(image, mask\)"),
+        ("image,mask,split\nx/a.jpg,y/a.png,odd\n", r"no split 'train'; allowed: odd"),
+    ],
+)
+def test_lists_that_lack_something_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    (_files(tmp_path) / "pairs.csv").write_text(text)
+    with pytest.raises(InputError, match=told):
+        describe_folder(tmp_path).open("train")
+
+
+def test_all_faults_of_a_list_are_known(tmp_path: Path) -> None:
+    """The message shows five of each kind."""
+    rows = "".join(f"x/a{number}.jpg,y/a.png\n" for number in range(9))
+    (_files(tmp_path) / "pairs.csv").write_text("image,mask\n" + rows)
+    with pytest.raises(DatasetError) as caught:
+        describe_folder(tmp_path)
+    assert len(caught.value.faults) == 9
+    assert caught.value.problems[-1].startswith("... and 4 more")
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch) -> None:
+    save(tmp_path / "images/a.png", gray(1, 2))
+    save(tmp_path / "masks/a.png", [[0, 1]])
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "masks":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"masks cannot be listed \(Permission denied\); give"):
         describe_folder(tmp_path)

@@ -40,3 +40,18 @@ def test_files_of_one_length_but_other_content_are_no_copies(tmp_path):
 
 def test_drawn_images_are_left_out():
     assert shared_images(SquareDataset(2), SquareDataset(2)) == []
+
+
+def test_a_file_that_may_not_be_read_is_left_to_the_check(tmp_path, monkeypatch):
+    train = split_of(tmp_path, "train", ["a", "b"], seed=0)
+    val = split_of(tmp_path, "val", ["c", "d"], seed=1)
+    shutil.copy(train.pairs[1].image, val.pairs[0].image)
+    shutil.copy(train.pairs[1].image, val.pairs[1].image)
+
+    def refuse(path, mode):
+        if path == val.pairs[1].image:
+            raise PermissionError(13, "Permission denied", str(path))
+        return path.open(mode)
+
+    monkeypatch.setattr("dualseg.data.checking.leaks.open", refuse, raising=False)
+    assert shared_images(train, val) == [(train.pairs[1].image, val.pairs[0].image)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
+from dualseg.cli.data_options import DataSource, require_file_name
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError
 
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from dualseg.data.faults import Fault
 
 WRONG_DATA = 2
-
-DataSource = Annotated[
-    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, a data set's name, or NAME:DIR.")
-]
 
 
 def check(
@@ -43,8 +40,8 @@ def check(
     from dualseg.data.checking.checker import check_dataset
     from dualseg.data.faults import DatasetError
 
-    if out is not None and out.suffix.lower() != ".json":
-        raise InputError(f"--out {out}: the report is JSON; name it {out.with_suffix('.json')}")
+    if out is not None:
+        require_file_name(out, ".json", kind="the report is JSON")
     name, root = find_data(source, before="folder")
     faults: list[Fault] = []
     warnings: list[Fault] = []
@@ -83,20 +80,25 @@ def check(
             say(f"warning: {warning}")
     if faults and not json:
         rest = f" (all of them in {out})" if out else "; --out report.json lists all of them"
-        raise DatasetError(f"{source} has {len(faults)} faults{rest}:", faults)
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise DatasetError(f"{source} has {count}{rest}:", faults)
     if faults:
         raise typer.Exit(WRONG_DATA)
 
 
 def _opening_faults(error: InputError, source: str) -> "list[Fault]":
     """What hinders the opening, one fault a line: folders, pairs, values of all masks together."""
-    from dualseg.data.faults import Fault, PictureError
+    from dualseg.data.faults import DatasetError, Fault, PictureError
 
     if isinstance(error, PictureError):
         return [error.fault]
-    lines = error.problems or (str(error),)
-    expected = error.headline if error.problems else ""
-    return [Fault("E100", source, line, expected, "correct the folder") for line in lines]
+    if isinstance(error, DatasetError):
+        return list(error.faults)
+    if not error.problems:
+        found = str(error).removeprefix(f"{source} ")
+        return [Fault("E100", source, found, "", "correct the folder")]
+    headline = error.headline.rstrip(":")
+    return [Fault("E100", f"{source}:", line, "", headline) for line in error.problems]
 
 
 def _tell_notes(splits: "Splits") -> None:

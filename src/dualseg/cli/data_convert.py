@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualseg.cli.console import counting, print_json, say
+from dualseg.cli.data_options import DataSource
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 SHARDS = "shards"
 USUAL_SPLITS = ("train", "val")
-
-DataSource = Annotated[
-    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, a data set's name, or NAME:DIR.")
-]
 
 
 def convert(

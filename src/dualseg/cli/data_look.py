@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
+from dualseg.cli.data_options import DataSource, require_file_name
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
 
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_SAMPLES = 64
-
-DataSource = Annotated[
-    str, typer.Argument(metavar="DIR_OR_NAME", help="A folder, a data set's name, or NAME:DIR.")
-]
 
 
 def stats(
@@ -46,8 +43,8 @@ def stats(
     )
     from dualseg.visual.data_page import data_page
 
-    if out is not None and out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--out {out}: the page is HTML; name it {out.with_suffix('.html')}")
+    if out is not None:
+        require_file_name(out, ".html", ".htm", kind="the page is HTML")
     if weights is not None and weights not in CLASS_WEIGHT_RULES:
         raise InputError(f"--weights {weights}: {nearest(weights, CLASS_WEIGHT_RULES)}")
     name, root = find_data(source, before="folder")
@@ -138,8 +135,7 @@ def show(
     from dualseg.visual.data_page import contact_sheet
     from dualseg.visual.pictures import encode_png
 
-    if out.suffix.lower() != ".png":
-        raise InputError(f"--out {out}: the picture is a PNG; name it {out.with_suffix('.png')}")
+    require_file_name(out, ".png", kind="the picture is a PNG")
     if not 1 <= number <= MAX_SAMPLES:
         raise InputError(f"--number {number}: draw 1 to {MAX_SAMPLES} samples")
     if columns < 1:

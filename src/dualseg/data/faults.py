@@ -92,9 +92,8 @@ def picture_error(
 
 def sentence(fault: Fault) -> str:
     """`a.png is empty (zero bytes); expected a PNG; fetch it again`, on one line."""
-    file = fault.file.translate(_CONTROL)
     wanted = f"; expected {fault.expected}" if fault.expected else ""
-    return printable(f"{file} {fault.found}{wanted}; {fault.fix}".strip())
+    return printable(f"{fault.file} {fault.found}{wanted}; {fault.fix}".strip().translate(_CONTROL))
 
 
 def printable(text: str) -> str:

@@ -112,7 +112,10 @@ def _alike(paths: Sequence[Path], numbers: list[int]) -> list[list[int]]:
 def _grouped(paths: Sequence[Path], numbers: list[int], most: int | None) -> list[list[int]]:
     groups: dict[bytes, list[int]] = defaultdict(list)
     for number in numbers:
-        groups[_digest(paths[number], most)].append(number)
+        try:
+            groups[_digest(paths[number], most)].append(number)
+        except OSError:  # a check tells
+            continue
     return list(groups.values())
 
 

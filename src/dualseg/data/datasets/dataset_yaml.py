@@ -32,6 +32,7 @@ SWITCHES = ("snap", "allow_missing")  # true or false
 KEYS = ("class_names", "palette", "ignore_index", "values", "colors", *SWITCHES, *FIELDS)
 RUN_KEYS = ("name", "root", "train", "val", "notes")  # what a run records besides
 MAX_VALUE = 65535
+LEAVE_OUT = f"allow_missing: true in {DECLARATION_FILE} leaves out what has no partner"
 
 
 @dataclass(frozen=True)

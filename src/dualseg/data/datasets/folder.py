@@ -15,6 +15,7 @@ from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration, re
 from dualseg.data.datasets.folder_coco import describe_coco
 from dualseg.data.datasets.folder_cvat import describe_cvat
 from dualseg.data.datasets.folder_drawn import Drawn
+from dualseg.data.datasets.folder_faults import UnreadableMasksError, faults_of_files
 from dualseg.data.datasets.folder_labelme import describe_labelme
 from dualseg.data.datasets.folder_masks import describe_masks
 from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, find_pairs
@@ -106,7 +107,10 @@ def describe_folder(
         return FolderDescription(root, *drawn, images)
     pairs, pair_notes = find_pairs(root, allow_missing=declaration.allow_missing)
     masks = [pair.label for split in pairs.values() for pair in split]
-    found, notes, read = describe_masks(masks, declaration, labels, progress=progress)
+    try:
+        found, notes, read = describe_masks(masks, declaration, labels, progress=progress)
+    except UnreadableMasksError as error:
+        raise faults_of_files(root, pairs, error.found, images) from None
     return FolderDescription(root, pairs, found, (*pair_notes, *notes), read, images)
 
 

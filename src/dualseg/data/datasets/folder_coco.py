@@ -133,11 +133,16 @@ def describe_coco(
 
 def _files_by_split(root: Path) -> dict[str, Path]:
     """Split, or "" for one that says none -> JSON."""
-    found = [
-        path
-        for path in annotation_files(root, ".json")
-        if not path.name.startswith(OTHER_TASKS) and _looks_like_coco(path)
+    jsons = [
+        path for path in annotation_files(root, ".json") if not path.name.startswith(OTHER_TASKS)
     ]
+    found = [path for path in jsons if _looks_like_coco(path)]
+    if not found:
+        for path in jsons:
+            start = head(path)
+            if LISTS.search(start) and start.lstrip()[:1] == b"{":
+                read_json_object(path, MAX_JSON_BYTES)  # which tells where it is cut off
+        return {}
     instances = [path for path in found if path.name.startswith("instances")]
     chosen = instances or found
     if len(chosen) == 1:

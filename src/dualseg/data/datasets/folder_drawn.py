@@ -20,7 +20,7 @@ from dualseg.core.image_spec import MAX_PIXELS
 from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color, LabelSpec, voc_palette
 from dualseg.data.dataset import Pair, RawValues
 from dualseg.data.datasets.coco_shapes import Patch, paint
-from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
+from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, LEAVE_OUT, Declaration
 from dualseg.data.datasets.folder_pairs import SHOWN, hold_out
 from dualseg.data.datasets.folder_places import find_images
 
@@ -85,8 +85,8 @@ def classes_of_names(
         The classes, the class id of every name that may occur, and notes.
 
     Raises:
-        InputError: A name is no class, there are no classes or too many, or the declaration says
-            what shapes cannot have.
+        InputError: A name is no class, there are no classes or too many, there is no shape, or the
+            declaration says what shapes cannot have.
     """
     _require_fitting(kind, declaration)
     stated = dict.fromkeys([*names.order, *([] if names.order else sorted(names.shapes))])
@@ -100,6 +100,12 @@ def classes_of_names(
         raise InputError(
             f"{kind}: {len(chosen)} classes ({', '.join(chosen[:12])}), without a class: "
             f"{', '.join(strange) or 'none'}; give all of them in class_names of {DECLARATION_FILE}"
+        )
+    told_elsewhere = declaration.class_names is not None or known is not None
+    if not told_elsewhere and not set(names.shapes) - {*BACKGROUNDS, IGNORED}:
+        raise InputError(
+            f"{kind}: there is no shape of any class ({', '.join(chosen[1:12])}), so there is "
+            f"nothing to learn; add shapes, or, if that is meant, class_names in {DECLARATION_FILE}"
         )
     labels = LabelSpec(chosen, palette or _palette(chosen, names.colors))
     ignored = names.shapes.get(IGNORED, 0) if IGNORED not in chosen else 0
@@ -182,7 +188,7 @@ def images_named(
     if missing and not declaration.allow_missing:
         raise InputError(
             f"{len(missing)} of {len(names)} images that {file} names are not in {root} (nor in "
-            "images/ or a folder of the split):",
+            f"images/ or a folder of the split); {LEAVE_OUT}:",
             first_few(missing),
         )
     notes += [f"left out: {file.name} names {name}, which is missing" for name in missing[:SHOWN]]

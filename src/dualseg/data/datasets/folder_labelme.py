@@ -17,7 +17,7 @@ from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import PLAIN, Pair
 from dualseg.data.datasets.coco_shapes import Points, polygon_patch
-from dualseg.data.datasets.dataset_yaml import Declaration
+from dualseg.data.datasets.dataset_yaml import LEAVE_OUT, Declaration
 from dualseg.data.datasets.folder_drawn import (
     Drawn,
     Names,
@@ -124,7 +124,9 @@ def _pairs(place: Place, declaration: Declaration, left_out: list[str]) -> tuple
         faults = [*missing, *faults]
     if faults:
         raise InputError(
-            f"images and LabelMe files in {place.images} do not fit:", first_few(faults)
+            f"images and LabelMe files in {place.images} do not fit"
+            f"{f'; {LEAVE_OUT}' if missing and not declaration.allow_missing else ''}:",
+            first_few(faults),
         )
     return tuple(Pair(p.stem, p, files[p.stem]) for p in images if files[p.stem].is_file())
 

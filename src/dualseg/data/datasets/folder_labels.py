@@ -13,10 +13,7 @@ from dualseg.data.pictures.images import read_palette
 
 MAX_INFERRED = 40  # more values than this are gray levels rather than classes
 LOOKED_AT = 100  # masks; where those have no palette, none is expected
-HELP = (
-    f"If they are meant, say in {DECLARATION_FILE}, in the folder itself, which class each one is: "
-    "values: {0: 0, 10: 1, 99: 255} (255: ignored)"
-)
+SHOWN_VALUES = 8
 
 Values = dict[int, int]
 
@@ -93,7 +90,7 @@ def _values(scan: _Scan, declaration: Declaration) -> Values:
     """Raw value -> class id or 255, for every value that may occur."""
     found = set(scan.pixels)
     two_classes = declaration.class_names is None or len(declaration.class_names) == 2
-    if 255 in found and found <= {0, 255} and declaration.ignore_index is None and two_classes:
+    if found == {0, 255} and declaration.ignore_index is None and two_classes:
         return {0: 0, 255: 1}  # the usual drawing of a foreground; 255 is not "ignored" here
     ignored = IGNORE_INDEX if declaration.ignore_index is None else declaration.ignore_index
     ids = found - {ignored}
@@ -108,7 +105,7 @@ def _values(scan: _Scan, declaration: Declaration) -> Values:
     if first <= ignored < first + count:
         raise InputError(
             f"{DECLARATION_FILE}: ignore_index {ignored} lies among the label values {first} to "
-            f"{first + count - 1}. {HELP}"
+            f"{first + count - 1}. {_help(scan)}"
         )
     return {**{raw: raw - first for raw in range(first, first + count)}, ignored: IGNORE_INDEX}
 
@@ -121,18 +118,33 @@ def _require_class_ids(ids: set[int], scan: _Scan) -> None:
         raise InputError(
             f"the masks hold {len(ids)} different values ({shown}; {value} for example in "
             f"{scan.files[value]}), as gray levels, smoothed edges or JPEG compression do; save "
-            f"them as PNG with one class id a pixel. {HELP}, or give class_names for ids from 0 on"
+            f"them as PNG with one class id a pixel. {_help(scan)}, or give class_names for ids "
+            "from 0 on"
         )
     if not ids or (len(ids) == 1 and max(ids) < 2):
+        ignored = "; 255 counts as ignored" if IGNORE_INDEX in scan.pixels else ""
         raise InputError(
-            f"the masks hold one class only (values {_listed(sorted(scan.pixels))}, 255 counts as "
-            f"ignored), so there is nothing to learn. {HELP}"
+            f"the masks hold one class only (values {_listed(sorted(scan.pixels))}{ignored}), so "
+            f"there is nothing to learn. {_help(scan)}"
         )
     if min(ids) < 0 or max(ids) + 1 > 2 * len(ids):
         raise InputError(
             f"the masks hold the values {shown}, with gaps as gray levels have them "
-            f"({max(ids)} for example in {scan.files[max(ids)]}). {HELP}"
+            f"({max(ids)} for example in {scan.files[max(ids)]}). {_help(scan)}"
         )
+
+
+def _help(scan: _Scan) -> str:
+    """What to write into dataset.yaml for the values that were found, each one a class."""
+    found = sorted(scan.pixels)
+    if len(found) < 2:
+        found = sorted({0, *found} if set(found) != {0} else {0, IGNORE_INDEX})
+    meaning = [f"{value}: {class_id}" for class_id, value in enumerate(found[:SHOWN_VALUES])]
+    more = ", ..." if len(found) > SHOWN_VALUES else ""
+    return (
+        f"If they are meant, say in {DECLARATION_FILE}, in the folder itself, which class each one "
+        f"is: values: {{{', '.join(meaning)}{more}}} (255 in place of a class: ignored)"
+    )
 
 
 def _value_notes(values: Values, scan: _Scan) -> list[str]:

@@ -1,8 +1,11 @@
 """What lies in a folder, listed fast enough for a hundred thousand files."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from dualseg.core.errors import InputError
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 
@@ -11,21 +14,21 @@ def pictures(folder: Path) -> list[Path]:
 
     A link counts even where it leads nowhere: a check tells.
     """
-    with os.scandir(folder) as entries:
+    with _entries(folder) as entries:
         names = [entry.name for entry in entries if _is_picture(entry)]
     return [folder / name for name in sorted(names)]
 
 
 def sub_folders(folder: Path) -> list[Path]:
     """Folders in the folder, by name."""
-    with os.scandir(folder) as entries:
+    with _entries(folder) as entries:
         names = [entry.name for entry in entries if _is_folder(entry)]
     return [folder / name for name in sorted(names)]
 
 
 def holds_pictures(folder: Path) -> bool:
     """Whether there is one in the folder or below it; links to folders are not followed."""
-    with os.scandir(folder) as entries:
+    with _entries(folder) as entries:
         below = []
         for entry in entries:
             if _is_picture(entry):
@@ -33,6 +36,17 @@ def holds_pictures(folder: Path) -> bool:
             if entry.is_dir(follow_symlinks=False):
                 below.append(entry.path)
     return any(holds_pictures(Path(path)) for path in below)
+
+
+@contextmanager
+def _entries(folder: Path) -> "Iterator[Iterator[os.DirEntry[str]]]":
+    try:
+        with os.scandir(folder) as entries:
+            yield entries
+    except PermissionError as error:
+        raise InputError(
+            f"{folder} cannot be listed ({error.strerror}); give yourself the right to read it"
+        ) from None
 
 
 def _is_picture(entry: "os.DirEntry[str]") -> bool:

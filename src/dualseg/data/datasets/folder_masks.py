@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dualseg.core.errors import InputError, first_few
+from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.checking.mask_facts import MaskFacts, Progress, scan_masks
 from dualseg.data.dataset import Pair, RawValues, read_label_file
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
 from dualseg.data.datasets.folder_colors import meaning_of_colors
+from dualseg.data.datasets.folder_faults import UnreadableMasksError
 from dualseg.data.datasets.folder_labels import meaning_of_values
+from dualseg.data.faults import picture_error
 from dualseg.data.labels.smeared_labels import GrayReader
 
 ReadValues = Callable[[Pair], RawValues]
@@ -33,8 +35,8 @@ def describe_masks(
         progress, records: See `scan_masks`.
 
     Raises:
-        InputError: Masks cannot be read, some are coloured and others not, an alpha channel tells
-            something, or the values cannot be class ids.
+        UnreadableMasksError: Masks cannot be read, or some are coloured and others not.
+        InputError: An alpha channel tells something, or the values cannot be class ids.
     """
     scanned = scan_masks(
         masks, progress=progress, records=records, max_pixels=declaration.images.max_pixels
@@ -61,16 +63,19 @@ def describe_masks(
 
 def _require_readable(masks: Sequence[Path], found: Sequence[MaskFacts | InputError]) -> None:
     """Refuses masks that cannot be read, and coloured ones among plain ones."""
-    faults = [str(facts) for facts in found if isinstance(facts, InputError)]
+    by_file = dict(zip(masks, found, strict=True))
     if any(isinstance(one, MaskFacts) and one.kind == "ids" for one in found):
-        faults += [
-            f"{path} is a colour picture, but others hold one class id a pixel; save it as 8-bit "
-            "gray or palette PNG"
-            for path, one in zip(masks, found, strict=True)
-            if isinstance(one, MaskFacts) and one.kind == "colors"
-        ]
-    if faults:
-        raise InputError(f"{len(faults)} masks cannot be read:", first_few(faults))
+        for path, one in by_file.items():
+            if isinstance(one, MaskFacts) and one.kind == "colors":
+                by_file[path] = picture_error(
+                    "E104",
+                    path,
+                    "is a colour picture, but others hold one class id a pixel",
+                    "save it as 8-bit gray or palette PNG",
+                    expected="one kind of masks",
+                )
+    if any(isinstance(one, InputError) for one in by_file.values()):
+        raise UnreadableMasksError(by_file)
 
 
 def _require_even_alpha(masks: Sequence[Path], facts: Sequence[MaskFacts]) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
+from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
+from dualseg.data.datasets.folder_beside import find_side_by_side
 from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders
 from dualseg.data.datasets.folder_lists import (
-    Listed,
-    find_side_by_side,
     read_listed_pairs,
-    read_name_lists,
+    unread_tables,
 )
 from dualseg.data.datasets.folder_names import MASK_SUFFIXES, match_names, same_name
+from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
 MASK_FOLDERS = (
@@ -57,9 +58,10 @@ def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[
             pairs to split; all faulty files are counted.
     """
     listed = read_listed_pairs(root, allow_missing=allow_missing)
-    if listed is None and not _holds_folders(root):
-        listed = find_side_by_side(root, allow_missing=allow_missing)
+    if listed is None and (folders := _folders_of_both(root)):
+        listed = find_side_by_side(root, folders, allow_missing=allow_missing)
     pairs, notes = _pairs_of_folders(root, allow_missing) if listed is None else listed
+    notes = [*notes, *unread_tables(root)]
     if "train" in pairs and "val" not in pairs:
         total = len(pairs["train"])
         pairs["train"], pairs["val"] = hold_out(pairs["train"], root)
@@ -71,29 +73,35 @@ def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[
     return pairs, [*notes, f"images: {sizes}"]
 
 
-def _holds_folders(root: Path) -> bool:
-    known = (*IMAGE_FOLDERS, *MASK_FOLDERS, *(n for names in SPLIT_FOLDERS.values() for n in names))
-    return bool(_matching(root, known))
+def _folders_of_both(root: Path) -> dict[str, Path]:
+    """Where images and masks may lie in one folder, by split; empty where masks have their own."""
+    outer, images = _split_folders(root), _matching(root, IMAGE_FOLDERS)
+    if any(_matching(folder, MASK_FOLDERS) for folder in (root, *outer.values())):
+        return {}
+    if images:
+        return _split_folders(images[0]) or {"train": images[0]} if len(images) == 1 else {}
+    return {split: _image_folder(at) or at for split, at in outer.items()} or {"train": root}
 
 
 def _pairs_of_folders(root: Path, allow_missing: bool) -> tuple[Pairs, list[str]]:
     """Pairs of parallel folders, before anything is held out."""
     folders, notes = _split_pairs_of_folders(root)
     faults: list[str] = []
-    missing = notes if allow_missing else faults
+    missing: list[str] = []
     lists = read_name_lists(root) if set(folders) == {"train"} else None
     if lists is None:
         pairs = {split: _pair(*both, root, faults, missing) for split, both in folders.items()}
     else:
         pairs = _listed(lists, *folders["train"], root, faults, missing)
         notes = [*notes, f"split: as {' and '.join(f.name for f in lists)} list the names"]
-    if faults:
+    if faults or (missing and not allow_missing):
+        advice = f"; {LEAVE_OUT}" if missing and not allow_missing else ""
         raise InputError(
             f"images and masks in {root} do not fit together; a mask is named as its image, "
-            f"perhaps with {', '.join(MASK_SUFFIXES)} at the end:",
-            faults,
+            f"perhaps with {', '.join(MASK_SUFFIXES)} at the end{advice}:",
+            faults if allow_missing else [*missing, *faults],
         )
-    return pairs, notes
+    return pairs, [*notes, *missing]
 
 
 def _split_pairs_of_folders(root: Path) -> tuple[Folders, list[str]]:

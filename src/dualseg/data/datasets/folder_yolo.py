@@ -20,7 +20,7 @@ from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import PLAIN, Pair
 from dualseg.data.datasets.coco_shapes import Points, polygon_patch
-from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
+from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, LEAVE_OUT, Declaration
 from dualseg.data.datasets.folder_drawn import (
     BACKGROUNDS,
     Drawn,
@@ -122,7 +122,8 @@ def _pairs(place: Place, declaration: Declaration, left_out: list[str]) -> tuple
     else:
         faults = [*alone, *faults]
     if faults:
-        raise InputError(f"label files in {place.labels} do not fit:", first_few(faults))
+        advice = f"; {LEAVE_OUT}" if alone and not declaration.allow_missing else ""
+        raise InputError(f"label files in {place.labels} do not fit{advice}:", first_few(faults))
     return tuple(Pair(stem, image, files.get(stem, image)) for stem, image in images.items())
 
 

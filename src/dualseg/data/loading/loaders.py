@@ -116,11 +116,6 @@ class TrainLoader:
         Raises:
             InputError: The data set does not fill one batch, or a file is bad.
         """
-        if self.steps_per_epoch < 1:
-            raise InputError(
-                f"{self.num_images} training images do not fill one batch of {self.batch_size}; "
-                f"use training.batch_size={max(1, self.num_images)} or less"
-            )
         loader = DataLoader(
             self._crops,
             batch_sampler=Positions(
@@ -144,7 +139,11 @@ class TrainLoader:
 
 
 class Positions(Sampler[list[Position]]):
-    """Every sample of a process's slice of every batch, from a batch on."""
+    """Every sample of a process's slice of every batch, from a batch on.
+
+    Raises:
+        InputError: The images do not fill one batch.
+    """
 
     def __init__(
         self,
@@ -157,6 +156,11 @@ class Positions(Sampler[list[Position]]):
         rank: int = 0,
         world: int = 1,
     ):
+        if num_images < batch_size:
+            raise InputError(
+                f"{num_images} training images do not fill one batch of {batch_size}; "
+                f"use training.batch_size={max(1, num_images)} or less"
+            )
         self.num_images = num_images
         self.batch_size = batch_size
         self.seed = seed

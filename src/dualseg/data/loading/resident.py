@@ -98,11 +98,6 @@ class ResidentLoader:
         Raises:
             InputError: The data set does not fill one batch.
         """
-        if self.steps_per_epoch < 1:
-            raise InputError(
-                f"{self.num_images} training images do not fill one batch of {self.batch_size}; "
-                f"use training.batch_size={max(1, self.num_images)} or less"
-            )
         order = Positions(
             self.num_images,
             self.batch_size,
