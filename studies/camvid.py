@@ -1,0 +1,171 @@
+"""The study of DSRL on CamVid; docs/study.md explains question, method and rows.
+
+    python studies/camvid.py --data CAMVID --out OUT [--part ablation] [--seeds 0,1,2] [--minutes N]
+    python studies/camvid.py --out OUT --latency           # on an idle machine
+    python studies/camvid.py --out OUT --ceiling --data CAMVID
+    python studies/camvid.py --out NEW --fold 0006R0 --data CAMVID
+    python studies/camvid.py --out OUT --tables [--data CAMVID]
+
+The first trains what is missing. It can be stopped at any time and started again: what is finished
+is kept, what was stopped goes on exactly. `OUT/rows.jsonl` says of every row with which command,
+commit, seed and machine it was made, and how long it took.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from camvid_study.plan import PARTS, only, plan_runs, rows_of
+from camvid_study.rows import HOSTS, SIZES, Row
+
+from dualseg.core.errors import InputError
+from dualseg.training.interruption import Interrupted
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code: 0, also when only the time was up; 2 for a fault of the input, 130 for Ctrl-C."""
+    options = read_options(arguments)
+    out = options.out.resolve()
+    try:
+        if options.tables:
+            from camvid_study.report import write_report
+
+            print(write_report(out, data=options.data))
+        elif options.fold is not None:
+            print(write_fold(options.data, options.fold, out))
+        elif options.ceiling:
+            print_ceiling(options.data, out)
+        elif options.latency:
+            from camvid_study.latency import measure_rows
+
+            measure_rows(out, threads=options.threads, even_if_busy=options.even_if_busy)
+        else:
+            train_part(options, out, ["python", "studies/camvid.py", *arguments])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as stopped:
+        print(f"{stopped}; the same command goes on", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def read_options(arguments: list[str]) -> argparse.Namespace:
+    """What stands on the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder of the study, outside the repository")
+    add("--data", type=Path, help="CamVid in the layout of the SegNet tutorial")
+    add("--part", choices=PARTS, default="ablation")
+    add("--rows", type=_texts, help="only these rows and what they need, comma-separated")
+    add("--sizes", type=_texts, help=f"inputs, of {', '.join(SIZES)}; small first where not given")
+    add("--hosts", type=_texts, help=f"of {', '.join(HOSTS)}; all in part ablation, else the first")
+    add("--seeds", type=_numbers, default=[0, 1, 2], help="comma-separated; 0,1,2")
+    add("--epochs", type=int, default=60, help="of every row")
+    add("--minutes", type=float, help="stop by itself after so long")
+    add("--threads", type=int, help="of the processor")
+    add("--resident", action="store_true", help="training images on the device, for a GPU")
+    add("--keep-checkpoints", action="store_true", help="also of finished runs")
+    add("--no-estimate", action="store_true", help="begin without timing a few steps of each row")
+    add("--dry-run", action="store_true", help="list what is missing and train nothing")
+    add("--tables", action="store_true", help="tables, plots and crops of what is finished")
+    add("--ceiling", action="store_true", help="what a perfect answer at low size would score")
+    add("--fold", metavar="DRIVE", help="write to --out the data with a training drive as val")
+    add("--latency", action="store_true", help="measure the finished networks, in turns")
+    add("--even-if-busy", action="store_true", help="measure latency beside other work")
+    return parser.parse_args(arguments)
+
+
+def train_part(options: argparse.Namespace, out: Path, command: list[str]) -> None:
+    """Trains what is missing of one part, as far as the time allows."""
+    from camvid_study.data import StudyData
+    from camvid_study.ledger import Ledger, new_session
+    from camvid_study.pace import estimate_hours, rehearsed_hours
+    from camvid_study.running import Clock, run_grid, train_or_resume
+    from camvid_study.scoring import finish_run
+
+    from dualseg.cli.console import say
+
+    if options.data is None:
+        raise InputError("training needs --data DIR, CamVid in the layout of the SegNet tutorial")
+    clock = Clock(None if options.minutes is None else 60 * options.minutes)
+    runs = plan_runs(_rows(options), seeds=options.seeds, epochs=options.epochs, out=out)
+    out.mkdir(parents=True, exist_ok=True)
+    data = StudyData(options.data, out, options.threads, resident=options.resident)
+    ledger = Ledger(out)
+    if options.dry_run:
+        for run in runs:
+            print(f"{'finished' if ledger.is_finished(run) else 'missing '} {run.label}")
+        return
+    missing = sum(not ledger.is_finished(run) for run in runs)
+    say(f"{missing} of {len(runs)} runs are missing")
+    if not options.no_estimate:
+        hours = estimate_hours(
+            runs,
+            ledger.entries,
+            out=out,
+            hours_of=lambda run: rehearsed_hours(run, data.recipe(run)),
+        )
+        say(f"that is about {hours:.1f} hours here")
+    outcome = run_grid(
+        runs,
+        ledger=ledger,
+        recipe_of=data.recipe,
+        session=lambda: new_session(shlex.join(command), threads=options.threads),
+        clock=clock,
+        train_one=train_or_resume,
+        finish=lambda run: finish_run(
+            run, data.folder(run), keep_checkpoints=options.keep_checkpoints
+        ),
+        say=say,
+    )
+    rest = f"; {outcome.missing} are missing, the same command goes on" if outcome.missing else ""
+    say(f"finished {outcome.finished} runs{rest}")
+
+
+def write_fold(data: Path | None, drive: str, out: Path) -> Path:
+    """Data for another study, in the folder `out`."""
+    from camvid_study.folds import make_fold
+
+    if data is None:
+        raise InputError("--fold needs --data DIR, CamVid in the layout of the SegNet tutorial")
+    return make_fold(data, drive, out)
+
+
+def print_ceiling(data: Path | None, out: Path) -> None:
+    """Of CamVid's val split, at both answers' places."""
+    from camvid_study.ceiling import write_ceiling
+
+    from dualseg.data.datasets.camvid import open_camvid
+
+    if data is None:
+        raise InputError("--ceiling needs --data DIR, CamVid in the layout of the SegNet tutorial")
+    out.mkdir(parents=True, exist_ok=True)
+    for name, scores in write_ceiling(open_camvid(data, "val"), out).items():
+        classes = ", ".join(f"{key} {value:.3f}" for key, value in scores["iou"].items() if value)
+        print(f"{name}: mIoU {scores['miou']:.4f} ({classes})")
+
+
+def _rows(options: argparse.Namespace) -> list[Row]:
+    """Ablation covers all sizes and hosts; the other parts one each, unless more are named."""
+    is_whole = options.part == "ablation"
+    sizes = options.sizes or (list(SIZES) if is_whole else list(SIZES)[:1])
+    hosts = options.hosts or (list(HOSTS) if is_whole else list(HOSTS)[:1])
+    rows = rows_of(options.part, sizes=sizes, hosts=hosts)
+    return rows if options.rows is None else only(rows, options.rows)
+
+
+def _texts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in _texts(text)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,37 @@
+"""Part `ablation`: two baselines, DSRL part by part, and the host at full input."""
+
+from typing import Any
+
+from camvid_study.rows import ALL, BASELINES, FULL_INPUT, LOW_LABEL, SISR, SSSR, Row
+from dualseg.training.ablation import VARIANTS
+
+AGAINST = {
+    LOW_LABEL: (),
+    "full label": (LOW_LABEL,),
+    SSSR: BASELINES,
+    SISR: (*BASELINES, SSSR),
+    ALL: (*BASELINES, SISR),
+    FULL_INPUT: BASELINES,
+}
+FULL_INPUT_CHANGES: dict[str, dict[str, Any]] = {
+    "dsrl": {"enabled": False},
+    "data": {"input_scale": 1.0},
+}
+
+
+def ablation_rows(size: str, host: str) -> list[Row]:
+    """The six rows of one size and host, in the order of the table."""
+    low = [
+        Row(name, "ablation", size, host, changes, AGAINST[name])
+        for name, changes in VARIANTS.items()
+    ]
+    full = Row(
+        FULL_INPUT,
+        "ablation",
+        size,
+        host,
+        FULL_INPUT_CHANGES,
+        AGAINST[FULL_INPUT],
+        is_full_input=True,
+    )
+    return [*low, full]

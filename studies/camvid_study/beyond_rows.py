@@ -1,0 +1,68 @@
+"""Part `beyond`: what else helps at the same input, on the fair baseline and on SSSR."""
+
+from typing import Any
+
+from camvid_study.rows import FULL_INPUT, FULL_LABEL, SIZES, SSSR, Row, combined
+from dualseg.training.ablation import VARIANTS
+
+Sections = dict[str, dict[str, Any]]
+
+CHANGES: dict[str, Sections] = {
+    "strong colours": {"data": {"photometric": 0.8}},
+    "many resolutions": {"data": {"scale_range": [0.25, 3.0]}},
+    "balanced crops": {"data": {"class_balance": 0.5}},
+    "OHEM": {"loss": {"terms": {"ohem": 1.0}}},
+    "boundary loss": {"loss": {"terms": {"cross_entropy": 1.0, "boundary": 0.01}}},
+    "Lovász": {"loss": {"terms": {"cross_entropy": 1.0, "lovasz": 1.0}}},
+    "no class weights": {"loss": {"class_weights": None}},
+    "no EMA": {"training": {"ema_decay": None}},
+    "RegNetX-400MF": {"model": {"backbone": "regnetx_004"}},
+}
+TAUGHT = "taught by full input"
+LONGER = "twice as long"
+STRIDE_8 = "output stride 8"
+TOGETHER = "together"
+COMBINED: tuple[str, ...] = ("balanced crops", "Lovász", "RegNetX-400MF")
+"""Of `CHANGES`, those that `together` joins with the teacher and twice the length."""
+
+
+def beyond_rows(size: str, host: str) -> list[Row]:
+    """All of one size and host: each change on `full label` and on `+SSSR`."""
+    rows = []
+    for base in (FULL_LABEL, SSSR):
+        for name, changes in _changes(size).items():
+            rows.append(_row(name, base, size, host, changes))
+        rows.append(_row(TAUGHT, base, size, host, {}, teacher=FULL_INPUT))
+        rows.append(_row(LONGER, base, size, host, {}, length=2.0))
+    joined = combined(*(CHANGES[name] for name in COMBINED))
+    for base in (FULL_LABEL, SSSR):
+        rows.append(_row(TOGETHER, base, size, host, joined, teacher=FULL_INPUT, length=2.0))
+    return rows
+
+
+def _changes(size: str) -> dict[str, Sections]:
+    """A finer deepest map keeps its reach only with larger rates."""
+    rates = [2 * rate for rate in SIZES[size].low_rates]
+    return {**CHANGES, STRIDE_8: {"model": {"output_stride": 8, "atrous_rates": rates}}}
+
+
+def _row(
+    name: str,
+    base: str,
+    size: str,
+    host: str,
+    changes: Sections,
+    *,
+    teacher: str | None = None,
+    length: float = 1.0,
+) -> Row:
+    return Row(
+        f"{name} on {base}",
+        "beyond",
+        size,
+        host,
+        combined(VARIANTS[base], changes),
+        tuple(dict.fromkeys((base, FULL_LABEL))),
+        teacher=teacher,
+        length=length,
+    )

@@ -1,0 +1,175 @@
+"""Which runs a part of the study consists of, in which order, and the recipe of each."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from camvid_study.ablation_rows import ablation_rows
+from camvid_study.beyond_rows import beyond_rows
+from camvid_study.rows import HOSTS, SIZES, Row, combined, slug
+from camvid_study.scratch_rows import scratch_rows
+from camvid_study.variant_rows import variant_rows
+from dualseg.config import Recipe, check_recipe, load_recipe
+from dualseg.core.errors import InputError, nearest
+
+BASE = Path(__file__).parents[1] / "camvid_base.yaml"
+PARTS = ("ablation", "variants", "beyond", "scratch")
+MODEL_FILE = "model.safetensors"
+EVALUATIONS = 6  # of a run, for its learning curve
+CHECKPOINTS = 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row with a seed.
+
+    Args:
+        row: What is trained.
+        seed: Of weights, crops and dropout; runs of equal seeds are pairs.
+        epochs: Those asked for; the row's own length is `row.epochs(epochs)`.
+        folder: Where it is kept.
+    """
+
+    row: Row
+    seed: int
+    epochs: int
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """For a person."""
+        row = self.row
+        return f"{row.name} ({row.host}, {row.input_name} in, seed {self.seed})"
+
+    def sibling(self, name: str) -> Path:
+        """Folder of the run of another row at the same size, host, length and seed."""
+        return self.folder.parents[1] / slug(name) / self.folder.name
+
+
+def rows_of(part: str, *, sizes: Sequence[str], hosts: Sequence[str]) -> list[Row]:
+    """Every row that a part needs, each after those it needs.
+
+    A comparison needs its baselines, so these come with it, first.
+
+    Args:
+        part: One of `PARTS`.
+        sizes: Names in `SIZES`, in this order.
+        hosts: Names in `HOSTS`, in this order.
+
+    Raises:
+        InputError: An unknown name.
+    """
+    for name, known in (*((s, SIZES) for s in sizes), *((h, HOSTS) for h in hosts)):
+        if name not in known:
+            raise InputError(f"there is no {name!r}; {nearest(name, known)}")
+    if part not in PARTS:
+        raise InputError(f"there is no part {part!r}; {nearest(part, PARTS)}")
+    if part == "scratch":
+        return scratch_rows()
+    return [row for size in sizes for host in hosts for row in _rows_at(part, size, host)]
+
+
+def only(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """The named rows and what they need.
+
+    Args:
+        rows: To choose from.
+        names: Names, or what `slug` makes of them.
+
+    Raises:
+        InputError: An unknown name.
+    """
+    slugs = {slug(row.name) for row in rows}
+    for name in names:
+        if slug(name) not in slugs:
+            known = list(dict.fromkeys(row.name for row in rows))
+            raise InputError(f"there is no row {name!r}; {nearest(name, known)}")
+    wanted = {slug(name) for name in names}
+    while True:
+        needed = {slug(name) for row in rows if slug(row.name) in wanted for name in row.needs}
+        if needed <= wanted:
+            return [row for row in rows if slug(row.name) in wanted]
+        wanted |= needed
+
+
+def plan_runs(rows: Sequence[Row], *, seeds: Sequence[int], epochs: int, out: Path) -> list[Run]:
+    """The grid in the order of training: size by size, host by host, seed by seed, row by row.
+
+    A study that is stopped early so has whole seeds of whole comparisons.
+
+    Args:
+        rows: From `rows_of`; of one size and host they stand in the order of training.
+        seeds: Of every row.
+        epochs: Of every row, before its own `length`.
+        out: The study's folder.
+    """
+    places = list(dict.fromkeys((row.size, row.host) for row in rows))
+    return [
+        Run(row, seed, epochs, _folder(out, row, epochs) / f"seed_{seed}")
+        for place in places
+        for seed in seeds
+        for row in rows
+        if (row.size, row.host) == place
+    ]
+
+
+def recipe_of(
+    run: Run, *, data: Path, num_images: int, threads: int | None, resident: bool = False
+) -> Recipe:
+    """Everything written out for the trainer.
+
+    Args:
+        run: What is trained.
+        data: Folder in CamVid's layout whose pictures have the row's size.
+        num_images: For training.
+        threads: Of the processor; None for torch's own number.
+        resident: Keep the training images on the device, for a GPU.
+
+    Raises:
+        InputError: The base or the row is no recipe.
+    """
+    row, size = run.row, SIZES[run.row.size]
+    base = load_recipe(BASE).model_dump()
+    steps = max(1, num_images // base["training"]["batch_size"])
+    epochs = row.epochs(run.epochs)
+    common: dict[str, dict[str, Any]] = {
+        "model": {
+            **HOSTS.get(row.host, {}),
+            "atrous_rates": size.full_rates if row.is_full_input else size.low_rates,
+        },
+        "data": {
+            "root": str(data),
+            "crop_size": size.picture,
+            "input_scale": 0.5,
+            "resident": resident,
+        },
+        "training": {
+            "max_epochs": epochs,
+            "eval_every": steps * math.ceil(epochs / EVALUATIONS),
+            "checkpoint_every": steps * math.ceil(epochs / CHECKPOINTS),
+        },
+        "runtime": {"threads": threads},
+    }
+    taught: dict[str, dict[str, Any]] = {}
+    if row.teacher is not None:
+        taught["distillation"] = {"teacher": str(run.sibling(row.teacher) / MODEL_FILE)}
+    if row.begins_with is not None:
+        taught["training"] = {"init_weights": str(run.sibling(row.begins_with) / MODEL_FILE)}
+    sections = {name: values for name, values in base.items() if isinstance(values, dict)}
+    settings = {**base, **combined(sections, common, row.changes, taught), "seed": run.seed}
+    return check_recipe(settings, origin=f"row {row.name}")
+
+
+def _folder(out: Path, row: Row, epochs: int) -> Path:
+    return out / "runs" / f"{epochs}_epochs" / row.size / row.host / slug(row.name)
+
+
+def _rows_at(part: str, size: str, host: str) -> list[Row]:
+    ablation = ablation_rows(size, host)
+    if part == "ablation":
+        return ablation
+    own = variant_rows(size, host) if part == "variants" else beyond_rows(size, host)
+    needed = {name for row in own for name in (*row.needs, *row.against)}
+    return [*(row for row in ablation if row.name in needed), *own]

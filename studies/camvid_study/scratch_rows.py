@@ -1,0 +1,47 @@
+"""Part `scratch`: the best network at full input without any pre-training, of few parameters."""
+
+from typing import Any
+
+from camvid_study.rows import OWN_NETWORK, Row, combined
+
+MAX_PARAMETERS = 5_000_000
+SIZE = "180x240"  # whose pictures are 360x480
+REFERENCE = "RegNetY-400MF"
+
+_COMMON: dict[str, dict[str, Any]] = {
+    "dsrl": {"enabled": False},
+    "model": {"name": "deeplabv3plus", "head_options": {"channels": 128}},
+    "data": {"input_scale": 1.0, "class_balance": 0.5},
+}
+_REGNETY = combined(_COMMON, {"model": {"backbone": "regnety_004"}})
+_STRIDE_32: dict[str, dict[str, Any]] = {"model": {"output_stride": 32, "atrous_rates": [3, 6, 9]}}
+
+CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+    REFERENCE: _REGNETY,
+    "stride 32": combined(_REGNETY, _STRIDE_32),
+    "MobileNetV2": combined(_COMMON, {"model": {"backbone": "mobilenet_v2"}}),
+    "RegNetX-200MF": combined(_COMMON, {"model": {"backbone": "regnetx_002"}}),
+    "Lovász": combined(_REGNETY, {"loss": {"terms": {"cross_entropy": 1.0, "lovasz": 1.0}}}),
+    "OHEM": combined(_REGNETY, {"loss": {"terms": {"ohem": 1.0}}}),
+    "small crops": combined(_REGNETY, {"data": {"crop_size": [192, 256]}}),
+    "one cycle at a higher rate": combined(
+        _REGNETY,
+        {"training": {"lr": 0.003, "schedule": "one_cycle", "warmup_steps": 0}},
+    ),
+}
+
+
+def scratch_rows() -> list[Row]:
+    """All of them, each against the first."""
+    return [
+        Row(
+            name,
+            "scratch",
+            SIZE,
+            OWN_NETWORK,
+            changes,
+            () if name == REFERENCE else (REFERENCE,),
+            is_full_input=True,
+        )
+        for name, changes in CHANGES.items()
+    ]

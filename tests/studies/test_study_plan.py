@@ -1,0 +1,151 @@
+"""The declared grid: order, equal budgets, one change a row."""
+
+from pathlib import Path
+
+import pytest
+from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
+from camvid_study.rows import FULL_INPUT, HOSTS, SIZES, Row, combined, slug
+from camvid_study.scratch_rows import MAX_PARAMETERS, scratch_rows
+
+from dualseg.config import Recipe
+from dualseg.core.errors import InputError
+
+ALL_SIZES, ALL_HOSTS = list(SIZES), list(HOSTS)
+
+
+def recipe(row: Row, seed: int = 0) -> Recipe:
+    (run,) = plan_runs([row], seeds=[seed], epochs=60, out=Path("/out"))
+    return recipe_of(run, data=Path("/data"), num_images=367, threads=None)
+
+
+def row_of(part: str, name: str) -> Row:
+    return next(
+        row for row in rows_of(part, sizes=["90x120"], hosts=["resnet18"]) if row.name == name
+    )
+
+
+def test_the_small_size_comes_first_and_then_seed_by_seed():
+    rows = rows_of("ablation", sizes=ALL_SIZES, hosts=ALL_HOSTS)
+    runs = plan_runs(rows, seeds=[0, 1], epochs=60, out=Path("/out"))
+
+    names = [(run.row.size, run.row.host, run.seed) for run in runs[::6]]
+
+    assert names == [
+        ("90x120", "resnet18", 0),
+        ("90x120", "resnet18", 1),
+        ("90x120", "mobilenet_v2", 0),
+        ("90x120", "mobilenet_v2", 1),
+        ("180x240", "resnet18", 0),
+        ("180x240", "resnet18", 1),
+        ("180x240", "mobilenet_v2", 0),
+        ("180x240", "mobilenet_v2", 1),
+    ]
+    first = ["low label", "full label", "+SSSR", "+SSSR +SISR", "+SSSR +SISR +FA", "full input"]
+    assert [run.row.name for run in runs[:6]] == first
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_row_is_a_recipe_with_a_folder_of_its_own(part: str):
+    rows = rows_of(part, sizes=ALL_SIZES, hosts=ALL_HOSTS)
+    runs = plan_runs(rows, seeds=[0], epochs=60, out=Path("/out"))
+
+    assert len({run.folder for run in runs}) == len(runs)
+    for run in runs:
+        recipe_of(run, data=Path("/data"), num_images=367, threads=None)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_a_row_needs_stands_before_it_and_its_baselines_are_there(part: str):
+    rows = rows_of(part, sizes=["90x120"], hosts=["resnet18"])
+
+    for number, row in enumerate(rows):
+        before = {other.name for other in rows[:number]}
+        assert set(row.needs) <= before
+        assert set(row.against) - {"low label"} <= {other.name for other in rows}
+
+
+def test_rows_of_the_ablation_differ_in_what_they_say_alone():
+    low, full = recipe(row_of("ablation", "low label")), recipe(row_of("ablation", "full label"))
+
+    assert low.data.label_size == "input"
+    assert low.model_copy(update={"data": full.data}) == full
+    assert full.training.max_epochs == 60
+    assert full.training.ema_decay == 0.998
+
+
+def test_the_ceiling_sees_the_picture_with_rates_fitted_to_its_map():
+    ceiling, low = recipe(row_of("ablation", FULL_INPUT)), recipe(row_of("ablation", "full label"))
+
+    assert (ceiling.data.input_scale, low.data.input_scale) == (1.0, 0.5)
+    assert (ceiling.model.atrous_rates, low.model.atrous_rates) == ((3, 6, 9), (2, 4, 6))
+    assert ceiling.training == low.training
+
+
+def test_a_variant_changes_one_key_of_its_row():
+    changed = recipe(row_of("variants", "FA by L2"))
+
+    assert changed.dsrl.affinity_distance == "l2"
+    plain = recipe(row_of("variants", "+SSSR +SISR +FA"))
+    assert changed.model_copy(update={"dsrl": plain.dsrl}) == plain
+
+
+def test_three_stages_have_the_budget_of_one_training_and_begin_with_each_other():
+    stages = [
+        recipe(row_of("variants", n)) for n in ("stage 1 of 3", "stage 2 of 3", "in three stages")
+    ]
+
+    assert [stage.training.max_epochs for stage in stages] == [20, 20, 20]
+    assert [stage.dsrl.stage for stage in stages] == [1, 2, 3]
+    start = "/out/runs/60_epochs/90x120/resnet18/stage_1_of_3/seed_0/model.safetensors"
+    assert stages[1].training.init_weights == start
+
+
+def test_a_teacher_is_the_full_input_run_of_the_same_seed():
+    taught = recipe(row_of("beyond", "taught by full input on +SSSR"), seed=2)
+
+    teacher = "/out/runs/60_epochs/90x120/resnet18/full_input/seed_2/model.safetensors"
+    assert taught.distillation.teacher == teacher
+
+
+def test_a_row_alone_brings_what_it_needs_and_nothing_else():
+    rows = rows_of("beyond", sizes=["90x120"], hosts=["resnet18"])
+
+    names = [row.name for row in only(rows, ["Taught by full input on +SSSR"])]
+
+    assert names == ["full input", "taught by full input on +SSSR"]
+    with pytest.raises(InputError, match="there is no row 'OHEN on"):
+        only(rows, ["OHEN on full label"])
+
+
+def test_networks_from_scratch_keep_to_their_size():
+    import torch
+
+    from dualseg.models.catalog import create_model
+
+    for row in scratch_rows():
+        settings = {**recipe(row).model.model_dump(), "num_classes": 11}
+        wanted = ("name", "backbone", "output_stride", "head_options", "num_classes")
+        with torch.device("meta"):
+            network = create_model(**{key: settings[key] for key in wanted}).prune()
+        assert sum(weight.numel() for weight in network.parameters()) <= MAX_PARAMETERS
+
+
+def test_a_loss_is_replaced_as_a_whole():
+    laid = combined({"loss": {"terms": {"cross_entropy": 1.0}}}, {"loss": {"terms": {"ohem": 1.0}}})
+
+    assert laid == {"loss": {"terms": {"ohem": 1.0}}}
+
+
+def test_names_become_folders():
+    assert slug("FA weight 0.1 on +SSSR") == "fa_weight_0_1_on_sssr"
+
+
+def test_an_unknown_host_is_named():
+    with pytest.raises(InputError, match="did you mean resnet18"):
+        rows_of("ablation", sizes=["90x120"], hosts=["resnet81"])
+
+
+def test_a_run_knows_its_siblings():
+    run = Run(row_of("ablation", "+SSSR"), 1, 60, Path("/out/a/sssr/seed_1"))
+
+    assert run.sibling("full input") == Path("/out/a/full_input/seed_1")
