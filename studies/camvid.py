@@ -18,7 +18,6 @@ from pathlib import Path
 
 from camvid_study.plan import PARTS, only, plan_runs, rows_of
 from camvid_study.rows import HOSTS, SIZES, Row
-
 from dualseg.core.errors import InputError
 from dualseg.training.interruption import Interrupted
 
@@ -87,7 +86,6 @@ def train_part(options: argparse.Namespace, out: Path, command: list[str]) -> No
     from camvid_study.pace import estimate_hours, rehearsed_hours
     from camvid_study.running import Clock, run_grid, train_or_resume
     from camvid_study.scoring import finish_run
-
     from dualseg.cli.console import say
 
     if options.data is None:
@@ -139,7 +137,6 @@ def write_fold(data: Path | None, drive: str, out: Path) -> Path:
 def print_ceiling(data: Path | None, out: Path) -> None:
     """Of CamVid's val split, at both answers' places."""
     from camvid_study.ceiling import write_ceiling
-
     from dualseg.data.datasets.camvid import open_camvid
 
     if data is None:

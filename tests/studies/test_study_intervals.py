@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from camvid_study.intervals import T_975, draw_blocks, iou, over_images, over_seeds
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from camvid_study import latency
 from camvid_study.latency import measure_rows, read_latencies
 from camvid_study.rows import Row
 from camvid_study.summary import Result
-
 from dualseg.checkpoints.model_files import save_model
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts

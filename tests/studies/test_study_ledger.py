@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+
 from camvid_study.ledger import Ledger, Session, read_ledger, what_counts
 from camvid_study.pace import estimate_hours
 from camvid_study.plan import Run, only, plan_runs, recipe_of, rows_of
 from camvid_study.running import Clock, Outcome, run_grid
-
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 from dualseg.training.interruption import Interrupted

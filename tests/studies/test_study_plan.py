@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+
 from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
 from camvid_study.rows import FULL_INPUT, HOSTS, SIZES, Row, combined, slug
 from camvid_study.scratch_rows import MAX_PARAMETERS, scratch_rows
-
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from camvid_study.ceiling import at_its_place, write_ceiling
 from camvid_study.folds import make_fold
 from camvid_study.intervals import iou
 from camvid_study.scoring import score
 from camvid_study.shrunk import half_image, half_labels, make_shrunk
-
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.data.datasets.camvid import CAMVID_LABELS, open_camvid

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from camvid_study.crops import choose_images
 from camvid_study.figures import write_figures
 from camvid_study.plan import rows_of
@@ -14,7 +15,6 @@ from camvid_study.report import write_report
 from camvid_study.rows import Row
 from camvid_study.summary import Result, difference, image_gains, label_share, shares
 from camvid_study.tables import class_cells, difference_cells, differences_of, points, score_cells
-
 from dualseg.core.errors import InputError
 
 NAMES = ("road", "pole")

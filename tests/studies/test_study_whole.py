@@ -4,8 +4,9 @@ import itertools
 import json
 from pathlib import Path
 
-import camvid
 import pytest
+
+import camvid
 from camvid_study import plan, running
 from camvid_study.ledger import read_ledger
 from camvid_study.rows import SIZES, InputSize
