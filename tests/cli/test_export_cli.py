@@ -90,7 +90,7 @@ def test_export_predict_and_evaluate(dualseg, model, street, tmp_path):
         (["--format", "torch", "--out", "x.pt2", "--split", "val"], "--split is a part of --data"),
         (
             ["--format", "torch", "--out", "x.pt2", "--rewrites", "measured"],
-            "for onnx and openvino",
+            "--rewrites measured is for --format openvino",
         ),
     ],
 )

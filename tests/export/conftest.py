@@ -10,11 +10,11 @@ from dualseg.models.catalog import create_model
 GATE_SIZES = ((64, 96), (65, 83))
 
 
-def small_network(*, input_scale=1.0, **options):
+def small_network(name="fcn", *, input_scale=1.0, **options):
     """With facts, pruned, and batch norms that do something."""
     torch.manual_seed(0)
     arguments = {"backbone": "test_resnet", "num_classes": 4} | options
-    model = create_model("fcn", **arguments).prune().eval()
+    model = create_model(name, **arguments).prune().eval()
     for name, buffer in model.named_buffers():
         if name.endswith("running_var"):
             buffer.uniform_(0.5, 2.0)

@@ -1,6 +1,7 @@
 """What `dualseg export` writes answers as the network, in every runtime and at every size."""
 
 import json
+from shutil import which
 
 import numpy as np
 import pytest
@@ -24,6 +25,13 @@ IN_RUNTIME = [
 ]
 SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 PACKAGE = {"onnx": "onnxscript", "openvino": "openvino", "onnxruntime": "onnxruntime"}
+TINY = {"size": (64, 96), "with_label_map": False}
+SLOW = pytest.mark.slow
+
+
+def need(name):
+    """Skips where the format or runtime is not installed."""
+    pytest.importorskip(PACKAGE.get(name, "torch"))
 
 
 def images(batch, height, width):
@@ -39,7 +47,7 @@ def assert_close(found, expected):
 
 @pytest.mark.parametrize(("name", "runtime"), IN_RUNTIME)
 def test_logits_are_the_networks(network, file_of, name, runtime):
-    pytest.importorskip(PACKAGE.get(runtime, "torch"))
+    need(runtime)
     exported = load_exported(file_of(name), runtime=runtime)
     for size in [(1, 64, 96), (3, 65, 83), (1, 33, 150)]:
         given = images(*size)
@@ -48,7 +56,7 @@ def test_logits_are_the_networks(network, file_of, name, runtime):
 
 @pytest.mark.parametrize(("name", "runtime"), IN_RUNTIME)
 def test_it_takes_the_place_of_the_network(network, file_of, name, runtime):
-    pytest.importorskip(PACKAGE.get(runtime, "torch"))
+    need(runtime)
     exported = load_exported(file_of(name), runtime=runtime)
     given = torch.randn(2, 3, 47, 70)
     with torch.no_grad():
@@ -135,11 +143,13 @@ def test_no_file_names_a_folder_of_this_machine(file_of, name):
     assert b"/src/dualseg" not in content
 
 
-@pytest.mark.parametrize("name", SUFFIX)
-def test_the_shrink_and_the_decoder_of_dsrl_are_inside(small_network, tmp_path, name):
-    if name in PACKAGE:
-        pytest.importorskip(PACKAGE[name])
-    network = small_network(input_scale=0.5, dsrl=True)
+@pytest.mark.parametrize(
+    "name",
+    ["openvino", pytest.param("onnx", marks=SLOW), pytest.param("torch", marks=SLOW)],
+)
+def test_shrink_decoder_and_adaptive_pooling_hold_at_every_size(small_network, tmp_path, name):
+    need(name)
+    network = small_network("pspnet", input_scale=0.5, dsrl=True)
     path = tmp_path / f"shrunk{SUFFIX[name]}"
     export_model(network, path, format_name=name, gate_sizes=((32, 48), (33, 41)))
     given = images(1, 71, 94)
@@ -147,35 +157,34 @@ def test_the_shrink_and_the_decoder_of_dsrl_are_inside(small_network, tmp_path, 
 
 
 @pytest.mark.parametrize("name", SUFFIX)
-def test_a_fixed_size_takes_no_other(network, tmp_path, name):
-    if name in PACKAGE:
-        pytest.importorskip(PACKAGE[name])
+def test_a_fixed_size_takes_no_other(small_network, tmp_path, name):
+    need(name)
+    network = small_network(input_scale=0.5, dsrl=True)
     path = tmp_path / f"fixed{SUFFIX[name]}"
-    parity = export_model(network, path, format_name=name, size=(64, 96), with_label_map=False)
-    assert parity.sizes == ((64, 96),)
+    parity = export_model(network, path, format_name=name, size=(66, 93), with_label_map=False)
+    assert parity.sizes == ((66, 93),)
     exported = load_exported(path)
-    given = images(2, 64, 96)
+    given = images(2, 66, 93)
     assert_close(exported.logits(given), whole(network, network.facts)(given))
-    with pytest.raises(InputError, match="is 65x96, but the file was exported for 64x96"):
+    with pytest.raises(InputError, match="is 65x96, but the file was exported for 66x93"):
         exported.logits(images(1, 65, 96))
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])
 def test_bf16_answers_nearly_as_fp32(network, tmp_path, name):
-    if name in PACKAGE:
-        pytest.importorskip(PACKAGE[name])
+    need(name)
     path = tmp_path / f"half{SUFFIX[name]}"
-    parity = export_model(
-        network, path, format_name=name, precision="bf16", gate_sizes=((64, 96), (65, 83))
-    )
+    parity = export_model(network, path, format_name=name, precision="bf16", **TINY)
     assert 1e-5 < parity.relative < 0.05
     assert load_exported(path).note.precision == "bf16"
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
-def test_int8_is_calibrated(network, tmp_path, name):
+def test_int8_is_calibrated(small_network, tmp_path, name):
+    """Depthwise convolutions, which one runtime takes in one form only."""
     pytest.importorskip("nncf")
-    pytest.importorskip(PACKAGE[name])
+    need(name)
+    network = small_network(backbone="test_efficientnet")
     scenes = open_dataset("streets", split="val")
     path = tmp_path / f"small{SUFFIX[name]}"
     parity = export_model(
@@ -184,11 +193,24 @@ def test_int8_is_calibrated(network, tmp_path, name):
         format_name=name,
         precision="int8",
         calibration=lambda: (scenes.image(i) for i in range(4)),
-        gate_sizes=((64, 96), (65, 83)),
+        **TINY,
     )
-    assert parity.relative > 1e-4
+    assert 1e-4 < parity.relative < 0.3
     assert parity.agreement >= 0.97
-    load_exported(path).logits(images(1, 40, 50))
+    exported = load_exported(path)
+    given = images(1, *TINY["size"])
+    found, expected = exported.logits(given), whole(network, network.facts)(given)
+    assert 1e-4 < (found - expected).abs().max() / expected.abs().max() < 0.3
+
+
+@pytest.mark.slow
+def test_a_compiled_network_answers_alike(network, file_of):
+    if not any(which(name) for name in ("g++", "clang++")):
+        pytest.skip("no C++ compiler")
+    exported = load_exported(file_of("torch"), runtime="compiled")
+    for size in [(1, 64, 96), (2, 65, 83)]:
+        given = images(*size)
+        assert_close(exported.logits(given), whole(network, network.facts)(given))
 
 
 def test_what_the_gate_measured_stands_in_the_file(file_of):

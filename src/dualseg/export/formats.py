@@ -30,10 +30,8 @@ from dualseg.export.sessions import (
 from dualseg.export.tracing import example
 
 FormatName = Literal["onnx", "openvino", "torch"]
-TRACED_SIZE = (
-    101,
-    139,
-)  # of the network's input where sizes are free; odd, so that nothing fits by chance
+TRACED_SIZE = (101, 139)
+"""Of the network's input where sizes are free; odd, so that nothing fits by chance."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def _build_onnx(plan: Plan) -> Any:
 def _network_onnx(module: nn.Module, plan: Plan, outputs: list[str]) -> Any:
     model = onnx_of(module, {"network_input": plan.network_input}, outputs, fixed=plan.size)
     if plan.precision == "int8":
-        model = quantized(model, plan.calibration, "network_input")
+        model = quantized(model, plan.calibration, "network_input", per_channel=False)
     return model
 
 
@@ -184,7 +182,7 @@ def _build_openvino(plan: Plan) -> Any:
 def _network_openvino(module: nn.Module, plan: Plan, outputs: list[str]) -> Any:
     model = openvino_of(module, {"network_input": plan.network_input}, outputs, fixed=plan.size)
     if plan.precision == "int8":
-        model = quantized(model, plan.calibration, "network_input")
+        model = quantized(model, plan.calibration, "network_input", per_channel=True)
     return model
 
 

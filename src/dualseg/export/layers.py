@@ -46,9 +46,8 @@ class EveryLayer(nn.Module):
         def keeper(name: str) -> Callable[[nn.Module, Any, Any], None]:
             def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
                 if isinstance(output, Tensor):
-                    found.append(
-                        output * 1.0
-                    )  # not the tensor itself, which a ReLU in place would change
+                    # not the tensor itself, which a ReLU in place would change
+                    found.append(output * 1.0)
                     names.append(name)
 
             return keep

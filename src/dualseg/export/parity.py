@@ -126,8 +126,8 @@ def failures(parity: Parity, precision: ExportPrecision) -> list[str]:
     if points is None and parity.agreement < MIN_AGREEMENT[precision]:
         found.append(
             f"it gives {100 * parity.agreement:.2f} % of pixels the network's class; without "
-            f"labels at least {100 * MIN_AGREEMENT[precision]:g} % are needed (give labelled "
-            "images by --data to have the mIoU decide)"
+            f"labels at least {100 * MIN_AGREEMENT[precision]:g} % are needed. Labels are the real "
+            f"gate: with labelled images by --data the mIoU decides, within {limit:g} points"
         )
     return found
 

@@ -1,7 +1,8 @@
 """What a runtime makes of a network: a function of arrays."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from shutil import which
 from typing import Any, Literal
 
@@ -24,9 +25,15 @@ def onnxruntime_session(serialized: bytes, what: str = "the network") -> Session
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    session = runtime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    with _refusals(what, "ONNX Runtime"):
+        session = runtime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return lambda array: session.run(None, {name: np.ascontiguousarray(array)})
+
+    def run(array: NDArray[Any]) -> list[NDArray[Any]]:
+        with _refusals(what, f"ONNX Runtime, given {_sides(array)},"):
+            return session.run(None, {name: np.ascontiguousarray(array)})
+
+    return run
 
 
 def openvino_session(model: Any, precision: ExportPrecision) -> Session:
@@ -40,10 +47,12 @@ def openvino_session(model: Any, precision: ExportPrecision) -> Session:
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    with _refusals("the network", "OpenVINO"):
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
 
     def run(array: NDArray[Any]) -> list[NDArray[Any]]:
-        results = compiled([np.ascontiguousarray(array)])
+        with _refusals("the network", f"OpenVINO, given {_sides(array)},"):
+            results = compiled([np.ascontiguousarray(array)])
         return [np.asarray(results[output], np.float32) for output in compiled.outputs]
 
     return run
@@ -75,3 +84,24 @@ def compiled_session(module: nn.Module, precision: ExportPrecision) -> Session:
             "runtime compiled needs a C++ compiler, and none was found; install one, or take eager"
         )
     return eager_session(torch.compile(module), precision)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _refusals(what: str, who: str) -> Iterator[None]:
+    """What a runtime says against a graph or an image as one line; its classes have no common one.
+
+    Raises:
+        InputError: In place of the runtime's error.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1] if lines else type(error).__name__
+        raise InputError(f"{who} cannot run {what}: {reason[:400]}") from error
+
+
+def _sides(array: NDArray[Any]) -> str:
+    return "x".join(map(str, array.shape))

@@ -88,6 +88,7 @@ def export_model(
     form = FORMATS[format_name]
     _require_size(size)
     facts = find_facts(model, None)
+    _require_traceable(model, size)
     model = model.eval()
     # A .pt2 file is read by its weights, which keep their names.
     rewritten = make_pooling_exportable(model) if format_name == "torch" else rewrite(model)
@@ -169,6 +170,20 @@ def _require_size(size: Size | None) -> None:
     if size is not None and not all(8 <= side <= LARGEST_SIDE for side in size):
         raise InputError(
             f"--size {size[0]}x{size[1]}: each side must lie between 8 and {LARGEST_SIDE}"
+        )
+
+
+def _require_traceable(model: torch.nn.Module, size: Size | None) -> None:
+    """timm's "same" convolutions each reckon padding from the size: tracing them does not end.
+
+    A single pooling of that kind, as in dilated ResNets, does no harm.
+    """
+    kinds = ((name, type(part).__name__) for name, part in model.named_modules())
+    same = [name for name, kind in kinds if kind.endswith("Conv2dSame")]
+    if same and size is None:
+        raise InputError(
+            f"{same[0]} and {len(same) - 1} more layers pad by the size of the image (timm's "
+            '"same" padding), which no format takes at free sizes; give --size HxW'
         )
 
 
