@@ -11,6 +11,7 @@ Changes = Mapping[str, Mapping[str, Any]]
 """Recipe section -> key -> value."""
 
 LOW_LABEL, FULL_LABEL, SSSR = "low label", "full label", "+SSSR"
+LOW_MAJORITY = "low label, by majority"
 SISR, ALL, FULL_INPUT = "+SSSR +SISR", "+SSSR +SISR +FA", "full input"
 BASELINES = (LOW_LABEL, FULL_LABEL)
 

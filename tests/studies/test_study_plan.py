@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
-from camvid_study.rows import FULL_INPUT, HOSTS, SIZES, Row, combined, slug
+from camvid_study.rows import FULL_INPUT, HOSTS, LOW_LABEL, LOW_MAJORITY, SIZES, Row, combined, slug
 from camvid_study.scratch_rows import MAX_PARAMETERS, scratch_rows
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
@@ -28,7 +28,7 @@ def test_the_small_size_comes_first_and_then_seed_by_seed():
     rows = rows_of("ablation", sizes=ALL_SIZES, hosts=ALL_HOSTS)
     runs = plan_runs(rows, seeds=[0, 1], epochs=60, out=Path("/out"))
 
-    names = [(run.row.size, run.row.host, run.seed) for run in runs[::6]]
+    names = [(run.row.size, run.row.host, run.seed) for run in runs[::7]]
 
     assert names == [
         ("90x120", "resnet18", 0),
@@ -40,8 +40,15 @@ def test_the_small_size_comes_first_and_then_seed_by_seed():
         ("180x240", "mobilenet_v2", 0),
         ("180x240", "mobilenet_v2", 1),
     ]
-    first = ["low label", "full label", "+SSSR", "+SSSR +SISR", "+SSSR +SISR +FA", "full input"]
-    assert [run.row.name for run in runs[:6]] == first
+    assert [run.row.name for run in runs[:7]] == [
+        "low label",
+        "low label, by majority",
+        "full label",
+        "+SSSR",
+        "+SSSR +SISR",
+        "+SSSR +SISR +FA",
+        "full input",
+    ]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -61,7 +68,7 @@ def test_what_a_row_needs_stands_before_it_and_its_baselines_are_there(part: str
     for number, row in enumerate(rows):
         before = {other.name for other in rows[:number]}
         assert set(row.needs) <= before
-        assert set(row.against) - {"low label"} <= {other.name for other in rows}
+        assert set(row.against) - {LOW_LABEL, LOW_MAJORITY} <= {other.name for other in rows}
 
 
 def test_rows_of_the_ablation_differ_in_what_they_say_alone():

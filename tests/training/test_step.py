@@ -3,6 +3,7 @@ import torch
 from tiny import TinyDataset, TinyNetwork, tiny_recipe
 from torch import Tensor
 
+from dualseg.core.geometry import shrink_by_majority
 from dualseg.core.processes import Processes
 from dualseg.data.loading.loaders import RawBatch
 from dualseg.models.catalog import create_model
@@ -160,6 +161,13 @@ def test_input_and_target_come_from_the_crop(label_size, expected):
     assert batch.image_hr.shape == (2, 3, 16, 16)
     assert batch.target.shape == (2, *expected)
     assert batch.target.dtype == torch.int64
+
+
+def test_a_target_by_majority():
+    batch = random_batch(2)
+    wanted = {"input_scale": 0.5, "label_size": "input", "label_shrink": "majority"}
+    target = prepare_batch(batch, tiny_recipe({"data": wanted}).data, CPU).target
+    assert torch.equal(target, shrink_by_majority(batch.label_map.long(), (8, 8), 255))
 
 
 def test_bf16_trains_in_autocast_and_keeps_the_weights_in_fp32():

@@ -12,7 +12,9 @@ class DataSettings(Section):
     """Where images and labels are, and how a training crop is cut.
 
     Images and labels are first resized by `base_scale`. Sizes are (height, width) after that; the
-    network's input is the crop times `input_scale`. `channels`, `min_value`, `max_value` and
+    network's input is the crop times `input_scale`. With `label_size: input` the label is shrunk
+    as much; `label_shrink: majority` takes the most frequent class of what a pixel covers, where
+    `nearest` lies half a pixel off at half the size. `channels`, `min_value`, `max_value` and
     `max_pixels` say how images are read and overrule a folder's dataset.yaml; see
     `dualseg.core.image_spec.ImageSpec`. `resident` keeps the training images on the device and cuts
     the crops there.
@@ -26,6 +28,7 @@ class DataSettings(Section):
     base_scale: float = Field(default=1.0, gt=0, le=1)
     input_scale: float = Field(default=1.0, gt=0, le=1)
     label_size: Literal["full", "input"] = "full"
+    label_shrink: Literal["nearest", "majority"] = "nearest"
     scale_range: tuple[float, float] = (0.5, 2.0)
     flip: bool = True
     photometric: float = Field(default=0.0, ge=0, le=1)
@@ -62,6 +65,12 @@ class DataSettings(Section):
         if not std or min(std) <= 0:
             raise ValueError("std must be above 0 in every channel (values are for pixels in 0..1)")
         return std
+
+    @model_validator(mode="after")
+    def _labels_are_shrunk(self) -> "DataSettings":
+        if self.label_shrink != "nearest" and self.label_size != "input":
+            raise ValueError("label_shrink: majority is for label_size: input; leave one out")
+        return self
 
     @model_validator(mode="after")
     def _images_can_be_read(self) -> "DataSettings":

@@ -37,9 +37,49 @@ def shrink_images(images: Tensor, scale: float) -> Tensor:
 
 
 def shrink_label_maps(label_maps: Tensor, size: Size) -> Tensor:
-    """Nearest resize of (B, H, W) ids, sampled at pixel centres: the label of a shrunk image."""
+    """Nearest resize of (B, H, W) ids, sampled at pixel centres: the label of a shrunk image.
+
+    At half the size no pixel lies at the centre, and the one to its lower right is taken: such
+    labels lie half a fine pixel off. `shrink_by_majority` does not.
+    """
     shrunk = F.interpolate(label_maps[:, None].to(torch.uint8), size=size, mode="nearest-exact")
     return shrunk[:, 0].to(label_maps.dtype)
+
+
+def shrink_by_majority(label_maps: Tensor, size: Size, ignore_index: int) -> Tensor:
+    """The most frequent id among the pixels that each pixel of the small map covers.
+
+    Args:
+        label_maps: (B, H, W) ids.
+        size: (height, width), both a whole part of (H, W).
+        ignore_index: Does not count; it stands only where nothing else is covered.
+
+    Returns:
+        (B, *size) ids. Where ids are equally frequent, the one that `shrink_label_maps` gives if it
+        is among them, else the smallest.
+
+    Raises:
+        InputError: The size is no whole part.
+    """
+    height, width = label_maps.shape[-2:]
+    if height % size[0] or width % size[1]:
+        raise InputError(
+            f"labels of {height}x{width} cannot be shrunk to {size[0]}x{size[1]} by majority: that "
+            "is no whole part; use data.label_shrink: nearest, or another data.crop_size"
+        )
+    blocks = label_maps.unfold(1, height // size[0], height // size[0])
+    blocks = blocks.unfold(2, width // size[1], width // size[1]).flatten(3)
+    nearest = shrink_label_maps(label_maps, size)
+    best, found = torch.zeros_like(nearest), torch.full_like(nearest, ignore_index)
+    for id_ in label_maps.unique().tolist():
+        if id_ == ignore_index:
+            continue
+        # Twice the count, and one more for the nearest pixel's id, which so wins among equals.
+        votes = 2 * (blocks == id_).sum(-1).to(best.dtype)
+        votes += ((nearest == id_) & (votes > 0)).to(best.dtype)
+        found = torch.where(votes > best, id_, found)
+        best = torch.maximum(votes, best)
+    return found
 
 
 def normalize_images(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -14,7 +14,12 @@ from torch.optim import Optimizer
 
 from dualseg.config import DataSettings, TrainingSettings
 from dualseg.core.errors import InputError
-from dualseg.core.geometry import normalize_images, shrink_images, shrink_label_maps
+from dualseg.core.geometry import (
+    normalize_images,
+    shrink_by_majority,
+    shrink_images,
+    shrink_label_maps,
+)
 from dualseg.core.labels import IGNORE_INDEX
 from dualseg.core.outputs import SegmentationOutput
 from dualseg.core.processes import ALONE, Processes
@@ -210,7 +215,11 @@ def prepare_batch(raw: RawBatch, data: DataSettings, device: torch.device) -> Tr
     image = shrink_images(image_hr, data.input_scale)
     target = raw.label_map.to(device, non_blocking=True)
     if data.label_size == "input":
-        target = shrink_label_maps(target, (image.shape[-2], image.shape[-1]))
+        size = (image.shape[-2], image.shape[-1])
+        if data.label_shrink == "majority":
+            target = shrink_by_majority(target.long(), size, IGNORE_INDEX)
+        else:
+            target = shrink_label_maps(target, size)
     return TrainingBatch(image, image_hr, target.long(), raw.names)
 
 
