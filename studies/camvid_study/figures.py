@@ -31,7 +31,7 @@ def write_figures(
         InputError: matplotlib is not installed.
     """
     try:
-        import matplotlib
+        import matplotlib  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError("the plots need matplotlib: pip install 'dualseg[study]'") from None
     matplotlib.use("Agg")
@@ -157,7 +157,7 @@ def _gflops(result: Result) -> float:
 
 
 def _figure(height: float = 3.8) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
 
     figure = Figure(figsize=(6.4, height), layout="constrained")
     axes = figure.subplots()

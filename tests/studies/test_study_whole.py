@@ -28,6 +28,7 @@ ROWS = ["--rows", "low label,full label,+SSSR +SISR +FA,full input"]
 
 
 def test_a_grid_is_trained_and_then_shown(study: list[str], tmp_path: Path):
+    pytest.importorskip("matplotlib")
     out = tmp_path / "out"
 
     assert camvid.main([*study, *ROWS]) == 0

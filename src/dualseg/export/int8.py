@@ -31,7 +31,7 @@ def quantized(
     """
     with _quiet():
         nncf = need("nncf", "--precision int8")
-        from nncf.quantization.advanced_parameters import QuantizationParameters
+        from nncf.quantization.advanced_parameters import QuantizationParameters  # pyright: ignore[reportMissingImports]
 
         activations = QuantizationParameters(per_channel=None if per_channel else False)
         return nncf.quantize(

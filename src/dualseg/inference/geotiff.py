@@ -21,7 +21,7 @@ from dualseg.data.pictures.bands import finished, used_bands
 from dualseg.data.pictures.tiff import is_tiff
 
 if TYPE_CHECKING:
-    from rasterio.io import DatasetReader, DatasetWriter
+    from rasterio.io import DatasetReader, DatasetWriter  # pyright: ignore[reportMissingImports]
 
 CACHE_MIB = 64
 """What GDAL may keep of files; its default is a share of the machine's memory."""
@@ -159,7 +159,7 @@ def rasterio() -> Any:
         InputError: It is not installed.
     """
     try:
-        import rasterio as package
+        import rasterio as package  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError(
             "images by windows, georeferences and polygons need the package rasterio: "
@@ -169,7 +169,7 @@ def rasterio() -> Any:
 
 
 def _window(top: int, left: int, size: Size) -> Any:
-    from rasterio.windows import Window
+    from rasterio.windows import Window  # pyright: ignore[reportMissingImports]
 
     return Window(left, top, size[1], size[0])  # type: ignore[call-arg]
 

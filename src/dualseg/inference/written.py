@@ -17,7 +17,7 @@ from dualseg.visual.overlay import blend, borders, paint
 from dualseg.visual.pictures import encode_png
 
 if TYPE_CHECKING:
-    from affine import Affine
+    from affine import Affine  # pyright: ignore[reportMissingImports]
 
 DEFAULT_KINDS = ("labels", "overlay")
 CONTOUR_COLOR = (255, 235, 59)
@@ -127,8 +127,8 @@ def polygons(
         InputError: rasterio is not installed.
     """
     rasterio()
-    from rasterio.features import shapes
-    from rasterio.transform import IDENTITY
+    from rasterio.features import shapes  # pyright: ignore[reportMissingImports]
+    from rasterio.transform import IDENTITY  # pyright: ignore[reportMissingImports]
 
     valid = label_map != labels.ignore_index
     areas = shapes(label_map, mask=valid, connectivity=4, transform=transform or IDENTITY)

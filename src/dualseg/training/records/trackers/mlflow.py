@@ -35,8 +35,8 @@ class MLflow:
             # A folder needs no database; MLflow asks to be told that this is meant.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         try:
-            import mlflow
-            from mlflow import entities, tracking
+            import mlflow  # pyright: ignore[reportMissingImports]
+            from mlflow import entities, tracking  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise missing("mlflow", error) from None
         del mlflow

@@ -30,7 +30,7 @@ class Visdom:
 
     def __init__(self, run: TrackedRun, *, server: str | None):
         try:
-            import visdom
+            import visdom  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise missing("visdom", error) from None
         self._create: Any = visdom.Visdom

@@ -31,7 +31,7 @@ class WeightsAndBiases:
         if mode == "offline":
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it tells of its own faults
         try:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise missing("wandb", error) from None
         self._wandb: Any = wandb
