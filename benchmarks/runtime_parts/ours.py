@@ -64,7 +64,7 @@ def export(
     )
     network.reshape([1, bands, *input_size])
     if calibration:
-        network = quantized(network, calibration, "network_input")
+        network = quantized(network, calibration, "network_input", per_channel=True)
     pixels = example(bands, size, dtype=torch.uint8)
     before = openvino_of(Preprocessing(facts), {"images": pixels}, ["network_input"], fixed=size)
     before.reshape([1, bands, *size])

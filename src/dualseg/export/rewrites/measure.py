@@ -56,8 +56,17 @@ def runnable(module: nn.Module, inputs: Sequence[Tensor], runtime: Runtime) -> W
 
 
 def _compiled(module: nn.Module, inputs: Sequence[Tensor]) -> Way:
-    call = openvino_call(compile_openvino(module, inputs))
-    return lambda: call(*inputs)
+    compiled = compile_openvino(module, inputs)
+    call = openvino_call(compiled)
+    given = inputs
+    if len(compiled.inputs) < len(inputs):  # OpenVINO leaves out some of those that nothing reads
+        given = [inputs[_number(entry.get_any_name())] for entry in compiled.inputs]
+    return lambda: call(*given)
+
+
+def _number(name: str) -> int:
+    """torch.export calls the arguments of `*tensors` tensors_0, tensors_1 and so on."""
+    return int(name.rpartition("_")[2])
 
 
 def openvino_call(compiled: Any) -> Callable[..., Tensor]:
