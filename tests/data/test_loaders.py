@@ -1,3 +1,7 @@
+import os
+import signal
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -162,3 +166,37 @@ def test_images_are_drawn_as_their_weights_say_and_each_time_cut_anew() -> None:
     same_image = [i for i, name in enumerate(batches[0].names) if name == "square_0"]
     first, second = (batches[0].image[i] for i in same_image[:2])
     assert not torch.equal(first, second)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells of a parent's end"
+)
+def test_workers_end_with_the_process_that_started_them() -> None:
+    ready, done = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            batches = _loader(num_workers=2).batches(0)
+            next(batches)
+            os.write(done, b".")
+            time.sleep(60)
+        finally:
+            os._exit(1)
+    assert os.read(ready, 1) == b"."
+    workers = Path(f"/proc/{child}/task/{child}/children").read_text().split()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(workers) == 2
+    deadline = time.monotonic() + 3  # without it torch's own watch looks every five seconds
+    while any(is_alive(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker goes on"
+        time.sleep(0.02)
+
+
+def is_alive(process: str) -> bool:
+    """Whether it runs; one that has ended may still wait for its parent to notice."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in ("Z", "X")

@@ -5,7 +5,9 @@ index). Nothing is drawn from a global generator, so that building or restarting
 changes nothing else.
 """
 
+import ctypes
 import signal
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -22,6 +24,7 @@ from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.loading.transforms import random_crop
 
 ORDER, CROP = 0, 1  # which stream of random numbers
+PR_SET_PDEATHSIG = 1  # of Linux
 
 
 class RawBatch(NamedTuple):
@@ -262,4 +265,11 @@ def _start_worker(worker: int) -> None:
     """A Ctrl-C reaches the whole process group; only the main process decides when to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _die_with_parent()
     cv2.setNumThreads(0)
+
+
+def _die_with_parent() -> None:
+    """Two workers can keep each other's full pipes open for good when the main one is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
