@@ -168,9 +168,7 @@ def test_images_are_drawn_as_their_weights_say_and_each_time_cut_anew() -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux tells of a parent's end"
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's end")
 def test_workers_end_with_the_process_that_started_them() -> None:
     ready, done = os.pipe()
     child = os.fork()
