@@ -38,6 +38,7 @@ from dualseg.training.objectives.objective import TrainingBatch, create_objectiv
 
 Size = tuple[int, int]
 Step = Callable[[], None]
+STRIDE = 16  # segmentation_models_pytorch refuses sides that are no multiple of it
 PEER, PLAIN, SSSR = "smp DeepLabV3+, fp32", "ours DeepLabV3+, bf16", "ours + SSSR, bf16"
 
 
@@ -67,9 +68,13 @@ def smp_step(backbone: str, batch: int, size: Size, classes: int, *, bf16: bool)
     model = smp.DeepLabV3Plus(backbone, encoder_weights=None, classes=classes)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     images, target = random_batch(batch, size, classes)
-    return usual_step(
-        model, optimizer, images, lambda x: F.cross_entropy(model(x).float(), target), bf16=bf16
-    )
+    height, width = size
+
+    def loss(images: Tensor) -> Tensor:
+        logits = model(F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE)))
+        return F.cross_entropy(logits[..., :height, :width].float(), target)
+
+    return usual_step(model, optimizer, images, loss, bf16=bf16)
 
 
 def torchvision_step(batch: int, size: Size, classes: int) -> Step:

@@ -3,7 +3,10 @@
 import json
 
 import numpy as np
+import torch
 from PIL import Image
+
+from dualseg.checkpoints.tensors import read_tensors
 
 
 def test_train_resume_evaluate_predict_prune_report(dualseg, street, recipe, tmp_path):
@@ -54,6 +57,15 @@ def test_train_resume_evaluate_predict_prune_report(dualseg, street, recipe, tmp
     second = tmp_path / "second"
     dualseg("predict", small, street / "images" / "0.png", "--out", second)
     assert (second / "0_labels.png").read_bytes() == (out / "0_labels.png").read_bytes()
+
+    half = tmp_path / "half.safetensors"
+    assert "differ a little" in dualseg("prune", run, half, "--precision", "bf16").stderr
+    assert half.stat().st_size < 0.55 * small.stat().st_size
+    weights, rounded = read_tensors(small), read_tensors(half)
+    assert all(torch.equal(rounded[name], w.to(rounded[name].dtype)) for name, w in weights.items())
+    assert dualseg("evaluate", half, "--data", street).code == 0
+    wrong = dualseg("prune", run, tmp_path / "x.safetensors", "--precision", "fp16")
+    assert (wrong.code, "allowed: fp32, bf16" in wrong.stderr) == (2, True)
 
     facts = dualseg("inspect", small, "--json").json
     assert facts["class_names"] == ["background", "foreground"]

@@ -17,6 +17,12 @@ def prune(
     out: Annotated[
         Path, typer.Argument(metavar="DST", help="A new .safetensors file, or a new folder.")
     ],
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision", help="Of the weights in the file: fp32, or bf16, half as large."
+        ),
+    ] = "fp32",
     json: Json = False,
 ) -> None:
     """Drop what inference does not need: SISR, FTM, auxiliary heads, optimiser."""
@@ -26,11 +32,15 @@ def prune(
 
     if out.suffix not in (".safetensors", ""):
         raise InputError(f"DST is {out}; give a name that ends in .safetensors, or a folder")
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"--precision is {precision!r}; allowed: fp32, bf16")
     for path in (out, out.with_suffix(".json")):
         if path.exists():
             raise InputError(f"{path} exists; choose another name or remove it")
     whole, facts = load_unpruned(model)
     pruned = whole.prune()
+    if precision == "bf16":  # read back, they are computed with in fp32 as ever
+        pruned.bfloat16()
     save = save_model_file if out.suffix else save_model
     save(out, pruned, replace(facts, architecture=pruned.architecture))
     before = sum(p.numel() for p in whole.parameters())
@@ -38,5 +48,7 @@ def prune(
     if json:
         print_json({"file": str(out), "parameters_before": before, "parameters": after})
     else:
-        say(f"{before:,} parameters -> {after:,}; the logits are bit-identical")
+        exact = "the logits are bit-identical"
+        rounded = "weights rounded to bf16, so the logits differ a little"
+        say(f"{before:,} parameters -> {after:,}; {exact if precision == 'fp32' else rounded}")
         print(out)

@@ -98,9 +98,14 @@ class BatchSearch:
 
 
 def rehearse_run(
-    recipe: Recipe, run_folder: Path, *, progress: Progress, processes: Processes = ALONE
+    recipe: Recipe,
+    run_folder: Path,
+    *,
+    progress: Progress,
+    processes: Processes = ALONE,
+    num_steps: int = TIMED_STEPS,
 ) -> Rehearsal:
-    """Checks all that `train` checks and times a few steps; no file is written.
+    """Checks all that `train` checks and times `num_steps` steps; no file is written.
 
     Raises:
         InputError: What `train` would refuse.
@@ -109,7 +114,7 @@ def rehearse_run(
     with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
         splits = open_splits(recipe.data)
         recipe, loop = prepare(recipe, run_folder, splits, progress, processes)
-        seconds = _time_steps(loop, TIMED_STEPS)
+        seconds = _time_steps(loop, num_steps)
     training, device = recipe.training, loop.take_step.device
     parameters = list(loop.model.parameters())
     return Rehearsal(
