@@ -228,6 +228,8 @@ def _time_steps(loop: TrainingLoop, count: int) -> float:
     for step in range(count + 1):
         start = time.perf_counter()
         loop.take_step(next(batches), step)
+        if loop.average is not None:
+            loop.average.update(loop.model, step)
         if loop.take_step.device.type == "cuda":
             torch.cuda.synchronize(loop.take_step.device)
         seconds.append(time.perf_counter() - start)
