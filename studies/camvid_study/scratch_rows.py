@@ -10,7 +10,7 @@ REFERENCE = "RegNetY-400MF"
 
 _COMMON: dict[str, dict[str, Any]] = {
     "dsrl": {"enabled": False},
-    "model": {"name": "deeplabv3plus", "head_options": {"channels": 128}},
+    "model": {"name": "deeplabv3plus", "head_options": {"channels": 128, "dropout": 0.1}},
     "data": {"input_scale": 1.0, "class_balance": 0.5},
 }
 _REGNETY = combined(_COMMON, {"model": {"backbone": "regnety_004"}})
