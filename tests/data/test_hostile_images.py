@@ -85,12 +85,12 @@ def _tiff_of_tags(count: int) -> bytes:
 
 
 def _refused(path: Path, content: bytes, read: Callable[[Path], object] = read_image) -> str:
-    """Code of the error, which must name the file and come soon."""
+    """Code of the error, which must name the file and come within a second."""
     path.write_bytes(content)
     begin = time.monotonic()
     with pytest.raises(PictureError) as caught:
         read(path)
-    assert time.monotonic() - begin < 4  # far below 1 on an idle machine
+    assert time.monotonic() - begin < 1
     assert path.name in str(caught.value)
     assert caught.value.fault.file == str(path)
     assert caught.value.fault.fix
@@ -157,7 +157,7 @@ def test_a_tiff_directory_that_loops_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "loop.tif").write_bytes(_tiff_loop())
     begin = time.monotonic()
     assert read_image(tmp_path / "loop.tif").shape == (4, 4, 3)
-    assert time.monotonic() - begin < 4  # far below 1 on an idle machine
+    assert time.monotonic() - begin < 1
 
 
 def test_a_tiff_of_many_tags_is_refused(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_header_that_cannot_be_is_refused_by_name(
     with pytest.raises(InputError, match=message) as caught:
         read_pixels(path, ImageSpec(channels=5, max_value=65535))
     assert "a.tif" in str(caught.value)
-    assert time.monotonic() - begin < 4  # far below 1 on an idle machine
+    assert time.monotonic() - begin < 1
 
 
 def test_many_bands_of_few_bytes_are_a_bomb(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_mutated_headers_are_read_or_refused(tmp_path: Path) -> None:
             read += 1
         except InputError as error:
             refused += "mutant.tif" in str(error)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 2
     assert read + refused == 300
     assert read > 20
     assert refused > 50
