@@ -1,7 +1,10 @@
+import gc
 import subprocess
 import sys
 
-from dualseg.core.memory import keep_freed_memory
+import pytest
+
+from dualseg.core.memory import keep_freed_memory, without_cycle_search
 
 
 def test_kept_memory_is_used_again():
@@ -28,3 +31,25 @@ print(int(kept), faults() - before)
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     assert keep_freed_memory() is False
+
+
+def fail_without_cycle_search():
+    with without_cycle_search():
+        assert not gc.isenabled()
+        raise KeyError
+
+
+def test_the_search_for_cycles_rests_and_goes_on_also_after_an_error():
+    with pytest.raises(KeyError):
+        fail_without_cycle_search()
+    assert gc.isenabled()
+
+
+def test_a_search_that_was_off_stays_off():
+    gc.disable()
+    try:
+        with without_cycle_search():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -1,7 +1,10 @@
-"""How the process asks the operating system for memory."""
+"""How the process takes memory and gives it back."""
 
 import ctypes
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc's mallopt parameters
 _KEEP_BYTES = 2**31 - 1
@@ -28,3 +31,19 @@ def keep_freed_memory() -> bool:
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEEP_BYTES), (_TOP_PAD, _GROW_BYTES))
     results = [mallopt(parameter, value) for parameter, value in settings]
     return results == [1, 1, 1]
+
+
+@contextmanager
+def without_cycle_search() -> Iterator[None]:
+    """Python does not look for cycles of garbage meanwhile; whatever is in none is freed as ever.
+
+    Where lists are made by the hundred thousand, Python goes through all of its memory again and
+    again, which in a large process takes longer than making them.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

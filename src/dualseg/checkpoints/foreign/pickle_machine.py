@@ -6,10 +6,8 @@ It counts steps, and the bytes each of them makes, so that a bomb ends early: a 
 one large object again and again, so no step may copy without being charged for it.
 """
 
-import gc
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from dualseg.checkpoints.foreign.limits import (
@@ -59,20 +57,16 @@ class PickleMachine:
             RefusalError: The pickle is damaged, too large, or holds what state dicts never hold.
         """
         try:
-            with _no_cycles_sought():
-                return self._run()
+            for _ in range(MAX_STEPS):
+                opcode = self.read(1)
+                if opcode == b".":
+                    return self.stack.pop()
+                step = _STEPS.get(opcode)
+                if step is None:
+                    raise RefusalError(f"its pickle has opcode {opcode!r}, which none needs")
+                step(self)
         except DAMAGE as error:
             raise RefusalError(f"its pickle is damaged ({type(error).__name__})") from None
-
-    def _run(self) -> Any:
-        for _ in range(MAX_STEPS):
-            opcode = self.read(1)
-            if opcode == b".":
-                return self.stack.pop()
-            step = _STEPS.get(opcode)
-            if step is None:
-                raise RefusalError(f"its pickle has opcode {opcode!r}, which none needs")
-            step(self)
         raise RefusalError(f"its pickle takes more than {MAX_STEPS:,} steps to read")
 
     def read(self, size: int) -> bytes:
@@ -205,18 +199,6 @@ class PickleMachine:
 
     def recall(self, index: int) -> None:
         self.stack.append(self.memo[index])
-
-
-@contextmanager
-def _no_cycles_sought() -> Iterator[None]:
-    """Many new lists make Python search all of its memory for garbage, again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _push(value: Any) -> Callable[[PickleMachine], None]:

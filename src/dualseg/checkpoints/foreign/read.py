@@ -20,6 +20,7 @@ from dualseg.checkpoints.foreign.safetensors_files import METADATA, read_header,
 from dualseg.checkpoints.foreign.torch_files import read_torch_legacy, read_torch_zip
 from dualseg.checkpoints.json_files import read_json
 from dualseg.core.errors import InputError
+from dualseg.core.memory import without_cycle_search
 
 WEIGHTS_IN_FOLDER = ("model.safetensors", "pytorch_model.bin")
 CONFIG_FILE = "config.json"
@@ -40,8 +41,9 @@ def read_foreign(path: str | Path) -> ForeignCheckpoint:
     path = Path(path)
     file_path = _weights_file(path)
     try:
-        container, peeled, tensors = _read_file(file_path)
-        meta = PlainValues()(peeled.rest)
+        with without_cycle_search():
+            container, peeled, tensors = _read_file(file_path)
+            meta = PlainValues()(peeled.rest)
         _require_finite(tensors)
     except RefusalError as refusal:
         raise InputError(f"{file_path}: {refusal}") from None
