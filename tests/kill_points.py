@@ -65,8 +65,11 @@ def _is_change(event: str, arguments: tuple[Any, ...], folder: str) -> bool:
     if event == "open":
         path, _, flags = arguments
         return bool(flags & WRITING) and _lies_in(path, folder)
-    # Inside of a removed tree names are given relative to a descriptor.
-    return event in CHANGES and (arguments[-1] not in (-1, None) or _lies_in(arguments[0], folder))
+    if event not in CHANGES:
+        return False
+    # Inside of a removed tree names are given relative to a descriptor; a link's own is the second.
+    is_inside = arguments[-1] not in (-1, None)
+    return is_inside or any(_lies_in(argument, folder) for argument in arguments[:2])
 
 
 def _lies_in(path: Any, folder: str) -> bool:
