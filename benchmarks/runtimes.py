@@ -38,7 +38,8 @@ ROWS: dict[int, Callable[[Settings], Row]] = {
     8: rows.ocnet,
     9: int8.int8,
     10: rows.dsrl,
-    11: folder.folder,
+    11: rows.dsrl_bilinear,
+    12: folder.folder,
 }
 
 

@@ -79,8 +79,10 @@ def export(
 
 
 def _opened(before: Any, network: Any, facts: ModelFacts, note: ExportNote) -> Exported:
-    alone = openvino_session(network.clone(), note.precision)
-    whole = openvino_session(joined_models(before, network, None), note.precision)
+    rounded = note.final_logits
+    alone = openvino_session(network.clone(), note.precision, bf16_outputs=rounded)
+    joined = joined_models(before, network, None)
+    whole = openvino_session(joined, note.precision, bf16_outputs=rounded)
     return Exported(Entries(lambda: whole, lambda: alone), facts, note, runtime="openvino")
 
 

@@ -140,18 +140,27 @@ def ocnet(settings: Settings) -> Row:
 
 
 def dsrl(settings: Settings) -> Row:
-    """The network alone: at half the size with the label decoder, and its host at the full one."""
+    return _against_its_host(settings, "deconvolution")
+
+
+def dsrl_bilinear(settings: Settings) -> Row:
+    return _against_its_host(settings, "bilinear")
+
+
+def _against_its_host(settings: Settings, sssr: str) -> Row:
+    """The network alone: at half the size with a label decoder, and its host at the full one."""
     torch.manual_seed(0)
     options = {"backbone": "resnet50", "num_classes": peers.CLASSES, "output_stride": 16}
-    both = create_model("deeplabv3plus", **options, dsrl=True).eval().prune()
+    both = create_model("deeplabv3plus", **options, dsrl={"sssr": sssr}).eval().prune()
     host = create_model("deeplabv3plus", **options).eval()
     own_facts = ours.facts_for(both, peers.CLASSES, 0.5)
     host_facts = ours.facts_for(host, peers.CLASSES)
     own = ours.export(both, own_facts, settings.size, measure=settings.measure)
     other = ours.export(host, host_facts, settings.size, measure=settings.measure)
     half = (settings.size[0] // 2, settings.size[1] // 2)
+    sizes = f"{_text(half)} -> {_text(settings.size)}"
     return Row(
-        f"DSRL DeepLabV3+-R50 {_text(half)} -> {_text(settings.size)}, network only",
+        f"DSRL DeepLabV3+-R50, SSSR by {sssr}, {sizes}, network only",
         f"its host at {_text(settings.size)}, the same runtime",
         3.5,
         compare(

@@ -66,6 +66,21 @@ def test_it_takes_the_place_of_the_network(network, file_of, name, runtime):
     assert not exported.training
 
 
+@pytest.mark.parametrize(("dsrl", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_only_full_size_logits_of_bf16_stay_rounded(small_network, tmp_path, image, dsrl, dtype):
+    need("openvino")
+    network = small_network(dsrl=dsrl, input_scale=0.5 if dsrl else 1.0)
+    path = tmp_path / "small.xml"
+    export_model(network, path, format_name="openvino", precision="bf16", **TINY)
+    exported = load_exported(path)
+    given = images(1, 64, 96)
+    assert exported.raw_logits(given).dtype == dtype
+    logits = exported.logits(given)
+    assert logits.dtype == torch.float32
+    found = exported.label_map(given[0].permute(1, 2, 0).numpy())
+    np.testing.assert_array_equal(found, logits[0].argmax(0).numpy())
+
+
 @pytest.mark.parametrize("name", SUFFIX)
 def test_load_model_predictor_and_evaluate_take_it(network, file_of, image, name):
     path = file_of(name)

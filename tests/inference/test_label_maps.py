@@ -46,9 +46,10 @@ def smooth(num_classes, size):
     return torch.nn.functional.interpolate(coarse, size, mode="bicubic")
 
 
-def test_half_precision_is_read_as_it_is(always_fused):
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_half_precision_is_read_as_it_is(always_fused, memory):
     torch.manual_seed(0)
-    logits = torch.randn(1, 5, 12, 16).bfloat16()
+    logits = torch.randn(1, 5, 12, 16).bfloat16().contiguous(memory_format=memory)
 
     assert np.array_equal(label_map_of(logits, (24, 32)), expected(logits.float(), (24, 32)))
 
@@ -58,9 +59,10 @@ def test_the_first_of_equal_classes_wins(always_fused):
 
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("where", [(0, 0, 0), (3, 2, 1), (1, 5, 5)])
-def test_a_nan_is_found_wherever_it_is(always_fused, memory, where):
-    logits = torch.zeros(1, 4, 6, 6)
+def test_a_nan_is_found_wherever_it_is(always_fused, memory, dtype, where):
+    logits = torch.zeros(1, 4, 6, 6, dtype=dtype)
     logits[0][where] = float("nan")
 
     with pytest.raises(FloatingPointError, match="NaN"):

@@ -182,11 +182,11 @@ def _forward(
     inputs = {"network_input": example(shape[1], (shape[2], shape[3]))}
     if runtime == "onnxruntime":
         graph = onnx_of(network, inputs, ["logits"], fixed=(shape[2], shape[3]))
-        return _of_arrays(onnxruntime_session(graph.SerializeToString())), "fp32"
+        return _logits_of(onnxruntime_session(graph.SerializeToString())), "fp32"
     precision: Precision = "bf16" if bf16_is_native() else "fp32"
     graph = openvino_of(network, inputs, ["logits"], fixed=(shape[2], shape[3]))
     graph.reshape(list(shape))
-    return _of_arrays(openvino_session(graph, precision)), precision
+    return _logits_of(openvino_session(graph, precision)), precision
 
 
 def _torch(network: nn.Module, runtime: str) -> Forward:
@@ -201,8 +201,8 @@ def _torch(network: nn.Module, runtime: str) -> Forward:
     return forward
 
 
-def _of_arrays(session: Session) -> Forward:
-    return lambda images: torch.from_numpy(session(images.numpy())[0])
+def _logits_of(session: Session) -> Forward:
+    return lambda images: session(images.numpy())[0]
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class Exported(nn.Module):
         """As the network it was made of: for images that are normalised and shrunk already."""
         if self.note.size is not None and self.facts.input_scale == 1.0:
             self._require_size(images)
-        logits = self._run(self._from_network_input, images.float())
+        logits = self._run(self._from_network_input, images.float()).float()
         if not self.note.final_logits:
             logits = resize_logits(logits, _size_of(images))
         return SegmentationOutput(logits)
@@ -82,10 +82,13 @@ class Exported(nn.Module):
         Raises:
             InputError: The file is for images of another size or number of bands.
         """
-        return resize_logits(self.raw_logits(images), _size_of(images))
+        return resize_logits(self.raw_logits(images).float(), _size_of(images))
 
     def raw_logits(self, images: Tensor) -> Tensor:
         """Logits at the size the file gives them; bilinear resizing to the image's is left.
+
+        Returns:
+            (B, K, h, w) float32; full-size ones of a bf16 file may be bfloat16, as they were made.
 
         Raises:
             InputError: As `logits`.
@@ -121,7 +124,7 @@ class Exported(nn.Module):
         return self.entries.network_input()
 
     def _run(self, session: Session, array: Tensor) -> Tensor:
-        return torch.from_numpy(np.asarray(session(array.detach().cpu().numpy())[0], np.float32))
+        return session(array.detach().cpu().numpy())[0]
 
     def _require_size(self, images: Tensor) -> None:
         if self.note.size is not None and _size_of(images) != self.note.size:

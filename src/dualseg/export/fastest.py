@@ -88,11 +88,11 @@ def _started(opened: Opened) -> dict[RuntimeName, Exported]:
 
 def measured(candidates: dict[RuntimeName, Exported], images: Tensor) -> dict[RuntimeName, float]:
     """Seconds an image of those that answer as the first does, timed in turns; the best counts."""
-    expected = next(iter(candidates.values())).raw_logits(images).numpy()
+    expected = next(iter(candidates.values())).raw_logits(images).float().numpy()
     times: dict[RuntimeName, float] = {}
     for name, exported in candidates.items():
         limit = MAX_RELATIVE[exported.note.precision]
-        if relative_difference(expected, exported.raw_logits(images).numpy()) <= limit:
+        if relative_difference(expected, exported.raw_logits(images).float().numpy()) <= limit:
             times[name] = float("inf")
     for _ in range(ROUNDS):
         for name in times:

@@ -87,12 +87,12 @@ def first_difference(
 
 def _first_beyond(
     names: Sequence[str],
-    expected: Sequence[NDArray[Any]],
-    found: Sequence[NDArray[Any]],
+    expected: Sequence[Tensor],
+    found: Sequence[Tensor],
     limit: float,
 ) -> LayerDifference | None:
     for name, one, other in zip(names, expected, found, strict=True):
-        relative = relative_difference(one, other)
+        relative = relative_difference(one.numpy(), other.numpy())
         if not relative <= limit:  # NaN too
             return LayerDifference(name.removeprefix("model."), relative)
     return None

@@ -93,7 +93,7 @@ def _start_openvino(opened: Opened, name: str) -> Session:
     else:
         fresh = read_openvino(opened.path)
         ready = logits_alone(fresh) if name == "images" else network_alone(fresh)
-    return openvino_session(ready, opened.note.precision)
+    return _openvino(ready, opened.note)
 
 
 def _rebuilt(opened: Opened, runtime: RuntimeName) -> Entries:
@@ -124,7 +124,12 @@ def _converted(module: nn.Module, opened: Opened, dtype: torch.dtype) -> Session
         size = scaled_size(size, opened.facts.input_scale)
     images = example(channels, size or TRACED_SIZE, dtype=dtype)
     graph = openvino_of(_Positional(module), {"input": images}, ["logits"], fixed=size)
-    return openvino_session(graph, opened.note.precision)
+    return _openvino(graph, opened.note)
+
+
+def _openvino(graph: Any, note: ExportNote) -> Session:
+    """Small logits stay fp32: they are enlarged, and rounding them first would shift borders."""
+    return openvino_session(graph, note.precision, bf16_outputs=note.final_logits)
 
 
 class _Positional(nn.Module):

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
 from dualseg.export.packages import need
 
 ExportPrecision = Literal["fp32", "bf16", "int8"]
-Session = Callable[[NDArray[Any]], list[NDArray[Any]]]
-"""One input array -> every output."""
+Session = Callable[[NDArray[Any]], list[Tensor]]
+"""One input array -> every output: logits in float32, or bfloat16 where the session was told so."""
 
 
 def onnxruntime_session(serialized: bytes, what: str = "the network") -> Session:
@@ -31,18 +31,29 @@ def onnxruntime_session(serialized: bytes, what: str = "the network") -> Session
 
     def run(array: NDArray[Any]) -> list[NDArray[Any]]:
         with _refusals(what, f"ONNX Runtime, given {_sides(array)},"):
-            return session.run(None, {name: np.ascontiguousarray(array)})
+            found = session.run(None, {name: np.ascontiguousarray(array)})
+        return [torch.from_numpy(output) for output in found]
 
     return run
 
 
-def openvino_session(model: Any, precision: ExportPrecision) -> Session:
+def openvino_session(
+    model: Any, precision: ExportPrecision, *, bf16_outputs: bool = False
+) -> Session:
     """OpenVINO on the CPU, with torch's number of threads.
 
     Left alone it would compute in bf16 wherever the processor can, so the precision is always said.
     In an int8 file what is not quantised stays fp32.
+
+    Args:
+        model: An `openvino.Model`; changed where `bf16_outputs` has an effect.
+        precision: Of the arithmetic.
+        bf16_outputs: With precision bf16, results are bfloat16, as the last layer made them. To
+            widen and reorder full-size logits took a quarter of a DSRL network's time.
     """
     openvino = need("openvino", "running a network in OpenVINO")
+    if precision == "bf16" and bf16_outputs:
+        model = _ending_in_bf16(openvino, model)
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -53,9 +64,30 @@ def openvino_session(model: Any, precision: ExportPrecision) -> Session:
     def run(array: NDArray[Any]) -> list[NDArray[Any]]:
         with _refusals("the network", f"OpenVINO, given {_sides(array)},"):
             results = compiled([np.ascontiguousarray(array)])
-        return [np.asarray(results[output], np.float32) for output in compiled.outputs]
+        types = [output.get_element_type() for output in compiled.outputs]
+        return [
+            _bf16_of(results[output]) if kind == openvino.Type.bf16 else _of(results[output])
+            for output, kind in zip(compiled.outputs, types, strict=True)
+        ]
 
     return run
+
+
+def _ending_in_bf16(openvino: Any, model: Any) -> Any:
+    ends = openvino.preprocess.PrePostProcessor(model)
+    for number, output in enumerate(model.outputs):
+        if output.get_element_type().is_real():
+            ends.output(number).tensor().set_element_type(openvino.Type.bf16)
+    return ends.build()
+
+
+def _of(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.asarray(array))
+
+
+def _bf16_of(array: NDArray[Any]) -> Tensor:
+    """numpy has no bfloat16; OpenVINO labels these bytes as float16."""
+    return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
 
 
 def eager_session(module: nn.Module, precision: ExportPrecision) -> Session:
@@ -68,7 +100,7 @@ def eager_session(module: nn.Module, precision: ExportPrecision) -> Session:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             found = module(inputs)
         outputs: Sequence[torch.Tensor] = [found] if isinstance(found, torch.Tensor) else found
-        return [output.float().numpy() for output in outputs]
+        return [output.float() for output in outputs]
 
     return run
 

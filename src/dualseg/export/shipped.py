@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dualseg.core.geometry import resize_logits
 from dualseg.export.packages import need
-from dualseg.export.sessions import ExportPrecision, onnxruntime_session, openvino_session
+from dualseg.export.sessions import (
+    ExportPrecision,
+    Session,
+    onnxruntime_session,
+    openvino_session,
+)
 
 
 class Outputs(NamedTuple):
@@ -41,16 +45,16 @@ def run_as_shipped(path: Path, precision: ExportPrecision) -> Shipped:
 
 
 def _onnx(path: Path, precision: ExportPrecision) -> Callable[[Tensor], list[Tensor]]:
-    return _of_arrays(onnxruntime_session(path.read_bytes(), path.name))
+    return _of_tensors(onnxruntime_session(path.read_bytes(), path.name))
 
 
 def _openvino(path: Path, precision: ExportPrecision) -> Callable[[Tensor], list[Tensor]]:
     openvino = need("openvino", f"running {path.name}")
-    return _of_arrays(openvino_session(openvino.Core().read_model(str(path)), precision))
+    return _of_tensors(openvino_session(openvino.Core().read_model(str(path)), precision))
 
 
-def _of_arrays(session: Callable[[Any], list[Any]]) -> Callable[[Tensor], list[Tensor]]:
-    return lambda images: [torch.from_numpy(np.asarray(a)) for a in session(images.numpy())]
+def _of_tensors(session: Session) -> Callable[[Tensor], list[Tensor]]:
+    return lambda images: session(images.numpy())
 
 
 def _program(path: Path, precision: ExportPrecision) -> Callable[[Tensor], list[Tensor]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dualseg.core.compiled import compiled
 
 Scores = NDArray[np.float32]
+Logits = NDArray[np.float32] | NDArray[np.uint16]
 Bytes = NDArray[np.uint8]
 Indices = NDArray[np.int32]
 
@@ -20,7 +21,7 @@ PADDING = 16  # columns between two classes of a kept row, lest all fall into on
 
 @compiled
 def fill_rows(
-    logits: Scores,
+    logits: Logits,
     classes_first: bool,
     left: Indices,
     right: Indices,
@@ -35,7 +36,8 @@ def fill_rows(
     """Fills some rows of a label map; several calls may run side by side.
 
     Args:
-        logits: (K, h, w) if `classes_first`, else (h, w, K).
+        logits: (K, h, w) if `classes_first`, else (h, w, K); bfloat16, which must be classes first,
+            as uint16.
         classes_first: Which of the two.
         left, right, right_share: For each output column its two source columns, and the weight of
             the right one.
@@ -83,14 +85,20 @@ def fill_rows(
 
 
 @compiled
-def _keep_row(logits: Scores, row: int, kept: Scores, best: Scores, winners: Bytes) -> bool:
+def _keep_row(logits: Logits, row: int, kept: Scores, best: Scores, winners: Bytes) -> bool:
     """The winners of a row, class by class so that columns fill registers; and a copy of it."""
     has_nan = False
+    bits = kept.view(np.uint32)
     for k in range(logits.shape[0]):
         source, copy = logits[k, row], kept[k]
+        if logits.itemsize == 2:  # a bfloat16 is the upper half of a float32
+            for x in range(len(winners)):
+                bits[k, x] = np.uint32(source[x]) << np.uint32(16)
+        else:
+            for x in range(len(winners)):
+                copy[x] = source[x]
         for x in range(len(winners)):
-            score = source[x]
-            copy[x] = score
+            score = copy[x]
             has_nan |= score != score
             is_better = k == 0 or score > best[x]
             best[x] = score if is_better else best[x]

@@ -33,7 +33,7 @@ def label_map_of(logits: Tensor, size: Size | None = None) -> NDArray[np.uint8]:
     size = size or (logits.shape[-2], logits.shape[-1])
     fits = logits.shape[0] == 1 and logits.shape[1] <= MAX_CLASSES
     if fits and logits.device.type == "cpu" and size[0] * size[1] >= MIN_PIXELS and can_compile():
-        return _fused(logits.detach().float(), size)
+        return _fused(logits.detach(), size)
     best = resize_logits(logits.float(), size)[0].max(dim=0)
     _refuse_nan(bool(best.values.isnan().any()))
     return best.indices.to(torch.uint8).cpu().numpy()
@@ -43,6 +43,8 @@ def _fused(logits: Tensor, size: Size) -> NDArray[np.uint8]:
     from dualseg.inference.label_kernel import fill_rows
 
     classes_first = logits.is_contiguous()
+    of_bf16 = classes_first and logits.dtype == torch.bfloat16
+    logits = logits.view(torch.uint16) if of_bf16 else logits.float()
     layout = logits[0] if classes_first else logits[0].permute(1, 2, 0).contiguous()
     columns = _source_positions(logits.shape[-1], size[1])
     rows = _source_positions(logits.shape[-2], size[0])

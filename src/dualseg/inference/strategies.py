@@ -61,7 +61,8 @@ class Whole:
     def __call__(self, images: Tensor) -> Tensor:
         """Logits at the images' size."""
         with torch.inference_mode():
-            return resize_logits(self.small(images), (images.shape[-2], images.shape[-1]))
+            logits = self.small(images).float()
+            return resize_logits(logits, (images.shape[-2], images.shape[-1]))
 
     def small(self, images: Tensor) -> Tensor:
         """Logits at the size the network answers, for `label_map_of`."""
