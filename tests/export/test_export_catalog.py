@@ -28,10 +28,13 @@ BACKBONES = [
     ("deeplabv3plus", "convnext_atto", {"output_stride": 32}),
     ("deeplabv3plus", "vit_tiny_patch16_224", {"neck": "pyramid"}),
     ("fcn", "vit_tiny_patch16_224", {}),
-    ("fcn", "swin_tiny_patch4_window7_224", {"output_stride": 32}),
     ("pspnet", "resnet18", {"neck": "jpu", "output_stride": 32}),
     ("deeplabv3", "resnet18", {"multi_grid": (1, 2), "first_block": "full", "stem": "s"}),
     ("ccnet", "resnet18", {"align_corners": True, "backbone_options": {"ceil_pool": True}}),
+]
+AT_ONE_SIZE = [
+    ("fcn", "swin_tiny_patch4_window7_224", {"output_stride": 32}),
+    ("deeplabv3plus", "tf_efficientnet_lite0", {}),
 ]
 
 
@@ -40,15 +43,21 @@ def network_id(network):
     return "-".join([name, backbone, *(str(v) for v in options.values() if v is not None)])
 
 
-def assert_passes(name, backbone, options, format_name, tmp_path):
-    pytest.importorskip(PACKAGE[format_name])
+def untrained(name, backbone, options):
     torch.manual_seed(0)
     scale = 0.5 if options.get("dsrl") else 1.0
     model = create_model(name, backbone=backbone, num_classes=4, **options).eval().prune().eval()
     model.facts = ModelFacts(model.architecture, default_labels(4), input_scale=scale)
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", SUFFIX)
+@pytest.mark.parametrize("network", HEADS + BACKBONES, ids=network_id)
+def test_every_network_exports(network, format_name, tmp_path):
+    pytest.importorskip(PACKAGE[format_name])
     path = tmp_path / f"x{SUFFIX[format_name]}"
-    parity = export_model(model, path, format_name=format_name, gate_sizes=SIZES)
-    print(f"{parity.relative:.1e}")
+    parity = export_model(untrained(*network), path, format_name=format_name, gate_sizes=SIZES)
     assert path.is_file()
     assert parity.relative <= 1e-4
     assert len(parity.sizes) == 2
@@ -56,6 +65,11 @@ def assert_passes(name, backbone, options, format_name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_name", SUFFIX)
-@pytest.mark.parametrize("network", HEADS + BACKBONES, ids=network_id)
-def test_every_network_exports(network, format_name, tmp_path):
-    assert_passes(*network, format_name, tmp_path)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("network", AT_ONE_SIZE, ids=network_id)
+def test_networks_that_reckon_with_the_size_export_at_one(network, size, format_name, tmp_path):
+    pytest.importorskip(PACKAGE[format_name])
+    path = tmp_path / f"x{SUFFIX[format_name]}"
+    parity = export_model(untrained(*network), path, format_name=format_name, size=size)
+    assert path.is_file()
+    assert parity.relative <= 1e-4

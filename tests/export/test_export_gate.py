@@ -175,3 +175,10 @@ def test_padding_by_the_image_needs_a_size(small_network, tmp_path):
     with pytest.raises(InputError, match=r"conv_stem and \d+ more layers pad .* give --size HxW"):
         export_model(network, tmp_path / "x.pt2", format_name="torch")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_need_a_size(small_network, tmp_path):
+    network = small_network(backbone="swin_tiny_patch4_window7_224", output_stride=32)
+    with pytest.raises(InputError, match=r"blocks.0 and \d+ more layers cut .* give --size HxW"):
+        export_model(network, tmp_path / "x.pt2", format_name="torch")
+    assert list(tmp_path.iterdir()) == []

@@ -174,17 +174,32 @@ def _require_size(size: Size | None) -> None:
 
 
 def _require_traceable(model: torch.nn.Module, size: Size | None) -> None:
-    """timm's "same" convolutions each reckon padding from the size: tracing them does not end.
+    """Layers that each reckon with the size: tracing many of them at free sizes does not end.
 
-    A single pooling of that kind, as in dilated ResNets, does no harm.
+    timm's "same" convolutions pad by it (a single pooling of that kind, as in dilated ResNets, does
+    no harm), window attention pads to whole windows and cuts the map into them.
     """
-    kinds = ((name, type(part).__name__) for name, part in model.named_modules())
-    same = [name for name, kind in kinds if kind.endswith("Conv2dSame")]
-    if same and size is None:
-        raise InputError(
-            f"{same[0]} and {len(same) - 1} more layers pad by the size of the image (timm's "
-            '"same" padding), which no format takes at free sizes; give --size HxW'
-        )
+    if size is not None:
+        return
+    for does, reckons in (
+        ('pad by the size of the image (timm\'s "same" padding)', _pads_by_size),
+        ("cut their map into windows", _has_windows),
+    ):
+        layers = [name for name, part in model.named_modules() if reckons(part)]
+        if layers:
+            raise InputError(
+                f"{layers[0]} and {len(layers) - 1} more layers {does}, which no format takes at "
+                "free sizes; give --size HxW"
+            )
+
+
+def _pads_by_size(part: torch.nn.Module) -> bool:
+    return type(part).__name__.endswith("Conv2dSame")
+
+
+def _has_windows(part: torch.nn.Module) -> bool:
+    """By the names that timm's Swin, Twins, MaxViT, TinyViT, SAM and others have for it."""
+    return any(getattr(part, name, None) for name in ("window_size", "partition_size", "ws"))
 
 
 def _inputs(
