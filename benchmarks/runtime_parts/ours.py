@@ -79,10 +79,10 @@ def export(
 
 
 def _opened(before: Any, network: Any, facts: ModelFacts, note: ExportNote) -> Exported:
-    rounded = note.final_logits
-    alone = openvino_session(network.clone(), note.precision, bf16_outputs=rounded)
+    halves = note.final_logits
+    alone = openvino_session(network.clone(), note.precision, half_outputs=halves)
     joined = joined_models(before, network, None)
-    whole = openvino_session(joined, note.precision, bf16_outputs=rounded)
+    whole = openvino_session(joined, note.precision, half_outputs=halves)
     return Exported(Entries(lambda: whole, lambda: alone), facts, note, runtime="openvino")
 
 

@@ -66,8 +66,10 @@ def test_it_takes_the_place_of_the_network(network, file_of, name, runtime):
     assert not exported.training
 
 
-@pytest.mark.parametrize(("dsrl", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_only_full_size_logits_of_bf16_stay_rounded(small_network, tmp_path, image, dsrl, dtype):
+@pytest.mark.parametrize(("dsrl", "dtype"), [(True, torch.float16), (False, torch.float32)])
+def test_only_full_size_logits_of_bf16_files_are_halves(
+    small_network, tmp_path, image, dsrl, dtype
+):
     need("openvino")
     network = small_network(dsrl=dsrl, input_scale=0.5 if dsrl else 1.0)
     path = tmp_path / "small.xml"

@@ -47,11 +47,21 @@ def smooth(num_classes, size):
 
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
-def test_half_precision_is_read_as_it_is(always_fused, memory):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e4])  # 1e-6: float16's smallest numbers
+def test_half_precision_is_read_as_it_is(always_fused, memory, dtype, scale):
     torch.manual_seed(0)
-    logits = torch.randn(1, 5, 12, 16).bfloat16().contiguous(memory_format=memory)
+    logits = (scale * torch.randn(1, 5, 12, 16)).to(dtype).contiguous(memory_format=memory)
 
     assert np.array_equal(label_map_of(logits, (24, 32)), expected(logits.float(), (24, 32)))
+
+
+def test_infinite_halves_win_and_lose(always_fused):
+    logits = torch.full((1, 4, 6, 6), 65504.0, dtype=torch.float16)
+    logits[0, 0] = -torch.inf
+    logits[0, 2] = torch.inf
+
+    assert (label_map_of(logits) == 2).all()
 
 
 def test_the_first_of_equal_classes_wins(always_fused):
@@ -59,7 +69,7 @@ def test_the_first_of_equal_classes_wins(always_fused):
 
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("where", [(0, 0, 0), (3, 2, 1), (1, 5, 5)])
 def test_a_nan_is_found_wherever_it_is(always_fused, memory, dtype, where):
     logits = torch.zeros(1, 4, 6, 6, dtype=dtype)

@@ -88,7 +88,7 @@ class Exported(nn.Module):
         """Logits at the size the file gives them; bilinear resizing to the image's is left.
 
         Returns:
-            (B, K, h, w) float32; full-size ones of a bf16 file may be bfloat16, as they were made.
+            (B, K, h, w) float32; full-size ones of a bf16 file may be float16.
 
         Raises:
             InputError: As `logits`.

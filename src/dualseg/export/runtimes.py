@@ -129,7 +129,7 @@ def _converted(module: nn.Module, opened: Opened, dtype: torch.dtype) -> Session
 
 def _openvino(graph: Any, note: ExportNote) -> Session:
     """Small logits stay fp32: they are enlarged, and rounding them first would shift borders."""
-    return openvino_session(graph, note.precision, bf16_outputs=note.final_logits)
+    return openvino_session(graph, note.precision, half_outputs=note.final_logits)
 
 
 class _Positional(nn.Module):

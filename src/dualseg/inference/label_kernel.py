@@ -16,6 +16,7 @@ Logits = NDArray[np.float32] | NDArray[np.uint16]
 Bytes = NDArray[np.uint8]
 Indices = NDArray[np.int32]
 
+HALF_SCALE = np.float32(2.0**112)
 PADDING = 16  # columns between two classes of a kept row, lest all fall into one line of the cache
 
 
@@ -36,8 +37,8 @@ def fill_rows(
     """Fills some rows of a label map; several calls may run side by side.
 
     Args:
-        logits: (K, h, w) if `classes_first`, else (h, w, K); bfloat16, which must be classes first,
-            as uint16.
+        logits: (K, h, w) if `classes_first`, else (h, w, K); float16, which must be classes first,
+            as the uint16 of its bits.
         classes_first: Which of the two.
         left, right, right_share: For each output column its two source columns, and the weight of
             the right one.
@@ -91,9 +92,14 @@ def _keep_row(logits: Logits, row: int, kept: Scores, best: Scores, winners: Byt
     bits = kept.view(np.uint32)
     for k in range(logits.shape[0]):
         source, copy = logits[k, row], kept[k]
-        if logits.itemsize == 2:  # a bfloat16 is the upper half of a float32
+        if logits.itemsize == 2:
             for x in range(len(winners)):
-                bits[k, x] = np.uint32(source[x]) << np.uint32(16)
+                half = np.uint32(source[x])
+                has_nan |= half & 0x7FFF > 0x7C00
+                # Exponent and mantissa in the places of a float32's; the exponent is too small by
+                # 112, and multiplied right below. An infinity becomes 65536, larger than the rest.
+                bits[k, x] = (half & 0x8000) << 16 | (half & 0x7FFF) << 13
+                copy[x] *= HALF_SCALE
         else:
             for x in range(len(winners)):
                 copy[x] = source[x]

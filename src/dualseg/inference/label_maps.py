@@ -43,8 +43,8 @@ def _fused(logits: Tensor, size: Size) -> NDArray[np.uint8]:
     from dualseg.inference.label_kernel import fill_rows
 
     classes_first = logits.is_contiguous()
-    of_bf16 = classes_first and logits.dtype == torch.bfloat16
-    logits = logits.view(torch.uint16) if of_bf16 else logits.float()
+    of_halves = classes_first and logits.dtype == torch.float16
+    logits = logits.view(torch.uint16) if of_halves else logits.float()
     layout = logits[0] if classes_first else logits[0].permute(1, 2, 0).contiguous()
     columns = _source_positions(logits.shape[-1], size[1])
     rows = _source_positions(logits.shape[-2], size[0])
