@@ -57,7 +57,7 @@ def export(
     assert isinstance(done.model, SegmentationModel)
     bands = facts.images.num_channels
     network = openvino_of(
-        exported_network(done.model, facts),
+        exported_network(done.model, facts, size),
         {"network_input": example(bands, input_size)},
         ["logits"],
         fixed=input_size,
@@ -71,7 +71,7 @@ def export(
     note = ExportNote(
         precision="bf16" if bf16_is_native() else "fp32",  # of what int8 leaves over, too
         size=size,
-        final_logits=not resizes_last(model, facts),
+        final_logits=not resizes_last(model, facts, size),
         has_label_map=False,
         parity={},
     )

@@ -83,6 +83,26 @@ def test_only_full_size_logits_of_bf16_files_are_halves(
     np.testing.assert_array_equal(found, logits[0].argmax(0).numpy())
 
 
+@pytest.mark.parametrize(("size", "is_left"), [((64, 128), True), ((64, 96), False), (None, False)])
+@pytest.mark.parametrize(("name", "runtime"), [("openvino", "openvino"), ("torch", "eager")])
+def test_a_bilinear_decoders_enlargement_is_left_to_the_loader(
+    small_network, tmp_path, name, runtime, size, is_left
+):
+    need(runtime)
+    network = small_network(
+        dsrl={"sssr": "bilinear"}, input_scale=0.5, backbone="resnet18", output_stride=32
+    )
+    path = tmp_path / f"small{SUFFIX[name]}"
+    export_model(network, path, format_name=name, size=size, gate_sizes=((32, 48), (33, 41)))
+    exported = load_exported(path)
+    given = images(1, *(size or (64, 128)))
+    assert (exported.raw_logits(given).shape[-1] < given.shape[-1]) == is_left
+    assert_close(exported.logits(given), whole(network, network.facts)(given))
+    inputs = torch.randn(1, 3, given.shape[-2] // 2, given.shape[-1] // 2)
+    with torch.no_grad():
+        assert_close(exported(inputs).logits, network(inputs).logits)
+
+
 @pytest.mark.parametrize("name", SUFFIX)
 def test_load_model_predictor_and_evaluate_take_it(network, file_of, image, name):
     path = file_of(name)

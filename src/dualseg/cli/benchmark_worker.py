@@ -23,7 +23,7 @@ from dualseg.evaluation.benchmark import Run, peak_memory_mib, product_rate
 from dualseg.export.loading import load_exported
 from dualseg.export.onnx_graphs import onnx_of
 from dualseg.export.openvino_graphs import openvino_of
-from dualseg.export.pieces import Network
+from dualseg.export.pieces import Network, resizes_last
 from dualseg.export.rewrites.coarse_logits import stop_before_resizing
 from dualseg.export.rewrites.measure import bf16_is_native
 from dualseg.export.rewrites.optimize import optimize
@@ -76,7 +76,7 @@ def _network(spec: dict[str, Any]) -> tuple[Callable[[], dict[str, Any]], dict[s
     size, batch = tuple(spec["size"]), spec["batch"]
     input_size = scaled_size(size, facts.input_scale)
     complexity = measure_complexity(model, input_size)
-    if facts.input_scale == 1.0:  # else logits are resized twice, and that is the network's answer
+    if resizes_last(model, facts, size):
         model = stop_before_resizing(model)
     shape = (batch, len(facts.mean), *input_size)
     forward, precision = _forward(model, spec, shape)

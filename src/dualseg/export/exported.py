@@ -67,7 +67,9 @@ class Exported(nn.Module):
             self._require_size(images)
         logits = self._run(self._from_network_input, images.float()).float()
         if not self.note.final_logits:
-            logits = resize_logits(logits, _size_of(images))
+            is_shrunk = self.facts.input_scale != 1.0  # a bilinear label decoder, at one size
+            size = self.note.size if is_shrunk else None
+            logits = resize_logits(logits, size or _size_of(images))
         return SegmentationOutput(logits)
 
     def logits(self, images: Tensor) -> Tensor:

@@ -5,8 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualseg.core.facts import ModelFacts
+from dualseg.core.geometry import Size
 from dualseg.export.rewrites.coarse_logits import stop_before_resizing
 from dualseg.export.shrinking import Shrink
+from dualseg.models.dsrl.sssr_decoder import SSSRDecoder
 from dualseg.models.segmentation import Classifier, Resizer, SegmentationModel
 
 
@@ -60,24 +62,34 @@ class LabelMap(nn.Module):
         return resized.argmax(dim=1).to(torch.uint8)
 
 
-def resizes_last(model: nn.Module, facts: ModelFacts) -> bool:
+def resizes_last(model: nn.Module, facts: ModelFacts, size: Size | None) -> bool:
     """Whether plain bilinear resizing to the image's size is the last thing that happens.
 
     Then it can be left to one pass that resizes and picks the best class at once. Not where the
-    network saw a shrunk image, whose logits are resized twice, nor with aligned corners.
+    network saw a shrunk image, whose logits are resized twice, nor with aligned corners. DSRL's
+    bilinear label decoder enlarges by a whole factor, which is the same where nothing is cropped.
+
+    Args:
+        model: The network.
+        facts: Of it.
+        size: (height, width) of all images, where they have one.
     """
     predictor = getattr(model, "predictor", None)
+    if isinstance(predictor, SSSRDecoder) and predictor.kind == "bilinear":
+        uncropped = size and all(side % (2 * predictor.in_stride) == 0 for side in size)
+        return bool(uncropped) and facts.input_scale == 0.5
     plain = isinstance(predictor, Classifier | Resizer) and not predictor.align_corners
     return plain and facts.input_scale == 1.0
 
 
-def exported_network(model: SegmentationModel, facts: ModelFacts) -> Network:
+def exported_network(model: SegmentationModel, facts: ModelFacts, size: Size | None) -> Network:
     """The part of the file that holds the weights.
 
     Args:
         model: Pruned and exportable; left as it is, all weights are shared.
         facts: Its input scale decides whether the last resizing stays outside.
+        size: (height, width) of all images, where they have one.
     """
-    exported = stop_before_resizing(model) if resizes_last(model, facts) else model
+    exported = stop_before_resizing(model) if resizes_last(model, facts, size) else model
     assert isinstance(exported, SegmentationModel)
     return Network(exported)

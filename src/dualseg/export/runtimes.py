@@ -105,7 +105,7 @@ def _rebuilt(opened: Opened, runtime: RuntimeName) -> Entries:
     load_weights(model, weights, origin=str(path))
     model = make_pooling_exportable(fold_batch_norms(model))
     assert isinstance(model, SegmentationModel)
-    network = exported_network(model, facts)
+    network = exported_network(model, facts, opened.note.size)
     whole = nn.Sequential(Preprocessing(facts), network)
     if runtime == "openvino":
         of_bytes = facts.images.max_value is None

@@ -29,7 +29,7 @@ def onnxruntime_session(serialized: bytes, what: str = "the network") -> Session
         session = runtime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def run(array: NDArray[Any]) -> list[NDArray[Any]]:
+    def run(array: NDArray[Any]) -> list[Tensor]:
         with _refusals(what, f"ONNX Runtime, given {_sides(array)},"):
             found = session.run(None, {name: np.ascontiguousarray(array)})
         return [torch.from_numpy(output) for output in found]
@@ -62,7 +62,7 @@ def openvino_session(
     with _refusals("the network", "OpenVINO"):
         compiled = openvino.Core().compile_model(model, "CPU", settings)
 
-    def run(array: NDArray[Any]) -> list[NDArray[Any]]:
+    def run(array: NDArray[Any]) -> list[Tensor]:
         with _refusals("the network", f"OpenVINO, given {_sides(array)},"):
             results = compiled([np.ascontiguousarray(array)])
         return [torch.from_numpy(np.asarray(results[output])) for output in compiled.outputs]
@@ -81,7 +81,7 @@ def _ending_in_halves(openvino: Any, model: Any) -> Any:
 def eager_session(module: nn.Module, precision: ExportPrecision) -> Session:
     """Eager torch on the CPU; bf16 under autocast."""
 
-    def run(array: NDArray[Any]) -> list[NDArray[Any]]:
+    def run(array: NDArray[Any]) -> list[Tensor]:
         inputs = torch.from_numpy(np.ascontiguousarray(array))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         enabled = precision == "bf16"

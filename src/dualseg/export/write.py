@@ -94,7 +94,7 @@ def export_model(
     rewritten = make_pooling_exportable(model) if format_name == "torch" else rewrite(model)
     assert isinstance(rewritten, SegmentationModel)
     plan = Plan(
-        network=exported_network(rewritten, facts),
+        network=exported_network(rewritten, facts, size),
         model=model,
         facts=facts,
         precision=precision,
@@ -110,7 +110,7 @@ def export_model(
     note = ExportNote(
         precision=precision,
         size=size,
-        final_logits=not resizes_last(model, facts),
+        final_logits=not resizes_last(model, facts, size),
         has_label_map=with_label_map,
         parity={},
     )

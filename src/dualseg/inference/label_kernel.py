@@ -113,7 +113,7 @@ def _keep_row(logits: Logits, row: int, kept: Scores, best: Scores, winners: Byt
 
 
 @compiled
-def _read_row(logits: Scores, row: int, winners: Bytes) -> bool:
+def _read_row(logits: Logits, row: int, winners: Bytes) -> bool:
     """The winners of a row whose classes lie side by side."""
     has_nan = False
     for x in range(len(winners)):
@@ -171,8 +171,8 @@ def _mix_kept(
 
 @compiled
 def _mix_read(
-    above: Scores,
-    below: Scores,
+    above: Logits,
+    below: Logits,
     columns: Indices,
     left: Indices,
     right: Indices,

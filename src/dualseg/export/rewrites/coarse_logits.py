@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from dualseg.core.geometry import Size
 from dualseg.export.rewrites.copying import replace_module, shared_copy
+from dualseg.models.dsrl.sssr_decoder import Bilinear, SSSRDecoder
 from dualseg.models.segmentation import Classifier, Prediction, Resizer, SegmentationModel
 
 
@@ -11,8 +12,9 @@ def stop_before_resizing(model: nn.Module) -> nn.Module:
     """A network whose logits have the size of its head's map.
 
     `label_map_of(logits, size)` then gives the label map that the network's own enlarged logits
-    give, but for exact ties, as long as `size` is the network's input size. Predictors that resize
-    with aligned corners, and DSRL's label decoders, stay as they are.
+    give, but for exact ties, as long as `size` is the network's input size; with DSRL's bilinear
+    label decoder twice that, if it is a multiple of the head's stride. Predictors that resize with
+    aligned corners, and DSRL's other label decoders, stay as they are.
 
     Args:
         model: Left as it is; all weights are shared.
@@ -22,6 +24,8 @@ def stop_before_resizing(model: nn.Module) -> nn.Module:
         predictor = rewritten.predictor
         if isinstance(predictor, Classifier | Resizer) and not predictor.align_corners:
             replace_module(rewritten, "predictor", CoarsePredictor(predictor))
+        if isinstance(predictor, SSSRDecoder) and predictor.kind == "bilinear":
+            replace_module(rewritten, "predictor", CoarseDecoder(predictor))
     return rewritten
 
 
@@ -37,3 +41,19 @@ class CoarsePredictor(nn.Module):
 
     def forward(self, features: Tensor, input_size: Size) -> Prediction:
         return Prediction(self.conv(features), features)
+
+
+class CoarseDecoder(nn.Module):
+    """A bilinear `SSSRDecoder` without its last enlargement.
+
+    Shape: (B, C, h, w) -> logits (B, K, ., .) at stride 4 of the input or finer
+    """
+
+    def __init__(self, decoder: SSSRDecoder):
+        super().__init__()
+        assert isinstance(decoder.predict, nn.Sequential)
+        self.enlarge = Bilinear(decoder.enlarge)
+        self.predict = decoder.predict[:1]  # weights keep their names
+
+    def forward(self, features: Tensor, input_size: Size) -> Prediction:
+        return Prediction(self.predict(self.enlarge(features)), features)

@@ -59,6 +59,8 @@ class SSSRDecoder(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        self.kind = kind
+        self.in_stride = in_stride
         self.enlarge = max(1, in_stride // FINEST_STRIDE)
         self.dropout = nn.Dropout(dropout)
         stride = in_stride // self.enlarge
@@ -67,7 +69,6 @@ class SSSRDecoder(nn.Module):
         self.predict = parts.predict
         self.coarse = parts.coarse
         self.feature_channels = parts.feature_channels
-        self.in_two_steps = kind == "dootmaan"
 
     def forward(self, features: Tensor, input_size: Size) -> Prediction:
         host_features = self.dropout(_enlarge(features, self.enlarge))
@@ -76,7 +77,7 @@ class SSSRDecoder(nn.Module):
         if self.coarse is not None:
             logits = logits + self.coarse(host_features)
         size = double_size(input_size)
-        if self.in_two_steps:
+        if self.kind == "dootmaan":
             logits = resize_logits(logits, input_size, align_corners=True)
             logits = resize_logits(logits, size, align_corners=True)
         if features.shape[-2:] == logits.shape[-2:]:
