@@ -41,7 +41,11 @@ SIZES = {
 
 HOSTS: dict[str, dict[str, Any]] = {
     "resnet18": {"name": "deeplabv3plus", "backbone": "resnet18"},
-    "mobilenet_v2": {"name": "deeplabv3plus", "backbone": "mobilenet_v2"},
+    "mobilenet_v2": {
+        "name": "deeplabv3plus",
+        "backbone": "mobilenet_v2",
+        "head_options": {"channels": 128, "dropout": 0.1},  # light throughout
+    },
 }
 """DeepLabV3+ on an ordinary backbone and on a light one, both from random weights."""
 
