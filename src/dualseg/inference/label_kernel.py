@@ -88,26 +88,38 @@ def fill_rows(
 @compiled
 def _keep_row(logits: Logits, row: int, kept: Scores, best: Scores, winners: Bytes) -> bool:
     """The winners of a row, class by class so that columns fill registers; and a copy of it."""
+    if logits.itemsize == 2:
+        return _keep_halves(logits, row, kept, best, winners)
+    has_nan = False
+    for k in range(logits.shape[0]):
+        source, copy = logits[k, row], kept[k]
+        for x in range(len(winners)):
+            score = source[x]
+            copy[x] = score
+            has_nan |= score != score
+            is_better = k == 0 or score > best[x]
+            best[x] = score if is_better else best[x]
+            winners[x] = np.uint8(k) if is_better else winners[x]
+    return has_nan
+
+
+@compiled
+def _keep_halves(logits: Logits, row: int, kept: Scores, best: Scores, winners: Bytes) -> bool:
+    """The same for the bits of float16, which are widened first."""
     has_nan = False
     bits = kept.view(np.uint32)
     for k in range(logits.shape[0]):
         source, copy = logits[k, row], kept[k]
-        if logits.itemsize == 2:
-            for x in range(len(winners)):
-                half = np.uint32(source[x])
-                has_nan |= half & 0x7FFF > 0x7C00
-                # Exponent and mantissa in the places of a float32's; the exponent is too small by
-                # 112, and multiplied right below. An infinity becomes 65536, larger than the rest.
-                bits[k, x] = (half & 0x8000) << 16 | (half & 0x7FFF) << 13
-                copy[x] *= HALF_SCALE
-        else:
-            for x in range(len(winners)):
-                copy[x] = source[x]
         for x in range(len(winners)):
-            score = copy[x]
-            has_nan |= score != score
-            is_better = k == 0 or score > best[x]
-            best[x] = score if is_better else best[x]
+            half = np.uint32(source[x])
+            has_nan |= half & 0x7FFF > 0x7C00
+            # Exponent and mantissa in the places of a float32's; the exponent is too small by 112,
+            # and multiplied right below. An infinity becomes 65536, larger than the rest.
+            bits[k, x] = (half & 0x8000) << 16 | (half & 0x7FFF) << 13
+            copy[x] *= HALF_SCALE
+        for x in range(len(winners)):
+            is_better = k == 0 or copy[x] > best[x]
+            best[x] = copy[x] if is_better else best[x]
             winners[x] = np.uint8(k) if is_better else winners[x]
     return has_nan
 
