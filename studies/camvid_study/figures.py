@@ -15,7 +15,16 @@ from dualseg.core.errors import InputError
 from dualseg.core.files import new_file
 from dualseg.visual.run_files import points_of, split_history
 
-COLORS = ("#1b6ca8", "#c4572b", "#3a8a4d", "#7a4fa3", "#8a7a2b", "#555b66")
+COLORS = (
+    "#1b6ca8",
+    "#c4572b",
+    "#3a8a4d",
+    "#7a4fa3",
+    "#8a7a2b",
+    "#555b66",
+    "#c23b80",
+    "#2a9d9d",
+)
 PER_PLOT = len(COLORS)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from camvid_study.figures import COLORS, PER_PLOT
 from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
 from camvid_study.rows import FULL_INPUT, HOSTS, LOW_LABEL, LOW_MAJORITY, SIZES, Row, combined, slug
 from camvid_study.scratch_rows import MAX_PARAMETERS, scratch_rows
@@ -156,3 +157,9 @@ def test_a_run_knows_its_siblings():
     run = Run(row_of("ablation", "+SSSR"), 1, 60, Path("/out/a/sssr/seed_1"))
 
     assert run.sibling("full input") == Path("/out/a/full_input/seed_1")
+
+
+def test_every_row_of_a_plot_has_a_colour_of_its_own():
+    most = max(len(rows_of("ablation", sizes=["90x120"], hosts=["resnet18"])), len(scratch_rows()))
+
+    assert most <= len(set(COLORS)) == PER_PLOT
