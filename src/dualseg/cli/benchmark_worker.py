@@ -76,10 +76,11 @@ def _network(spec: dict[str, Any]) -> tuple[Callable[[], dict[str, Any]], dict[s
     size, batch = tuple(spec["size"]), spec["batch"]
     input_size = scaled_size(size, facts.input_scale)
     complexity = measure_complexity(model, input_size)
-    if resizes_last(model, facts, size):
+    is_final = not resizes_last(model, facts, size)
+    if not is_final:
         model = stop_before_resizing(model)
     shape = (batch, len(facts.mean), *input_size)
-    forward, precision = _forward(model, spec, shape)
+    forward, precision = _forward(model, spec, shape, is_final=is_final)
     images = _images(spec, facts)
 
     def run() -> dict[str, Any]:
@@ -163,9 +164,9 @@ def _load(spec: dict[str, Any]) -> tuple[SegmentationModel, ModelFacts]:
 
 
 def _forward(
-    model: nn.Module, spec: dict[str, Any], shape: tuple[int, ...]
+    model: nn.Module, spec: dict[str, Any], shape: tuple[int, ...], *, is_final: bool
 ) -> tuple[Forward, Precision]:
-    """From normalised images to logits, in one of the runtimes."""
+    """From normalised images to logits, in one of the runtimes, as its exported file gives them."""
     runtime = spec["runtime"]
     if spec["rewrites"] != "none":
         timed_in = {"openvino": "openvino", "eager_bf16": "eager_bf16"}.get(runtime, "eager")
@@ -186,7 +187,8 @@ def _forward(
     precision: Precision = "bf16" if bf16_is_native() else "fp32"
     graph = openvino_of(network, inputs, ["logits"], fixed=(shape[2], shape[3]))
     graph.reshape(list(shape))
-    return _logits_of(openvino_session(graph, precision)), precision
+    session = openvino_session(graph, precision, half_outputs=is_final)
+    return _logits_of(session), precision
 
 
 def _torch(network: nn.Module, runtime: str) -> Forward:

@@ -105,7 +105,8 @@ def _rebuilt(opened: Opened, runtime: RuntimeName) -> Entries:
     load_weights(model, weights, origin=str(path))
     model = make_pooling_exportable(fold_batch_norms(model))
     assert isinstance(model, SegmentationModel)
-    network = exported_network(model, facts, opened.note.size)
+    size = None if opened.note.final_logits else opened.note.size  # an older file kept its resizing
+    network = exported_network(model, facts, size)
     whole = nn.Sequential(Preprocessing(facts), network)
     if runtime == "openvino":
         of_bytes = facts.images.max_value is None
