@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from camvid_study.ablation_rows import ablation_rows
+from camvid_study.best_rows import best_rows
 from camvid_study.beyond_rows import beyond_rows
 from camvid_study.rows import HOSTS, SIZES, Row, combined, slug
 from camvid_study.scratch_rows import scratch_rows
@@ -15,7 +16,7 @@ from dualseg.config import Recipe, check_recipe, load_recipe
 from dualseg.core.errors import InputError, nearest
 
 BASE = Path(__file__).parents[1] / "camvid_base.yaml"
-PARTS = ("ablation", "variants", "beyond", "scratch")
+PARTS = ("ablation", "variants", "beyond", "scratch", "best")
 MODEL_FILE = "model.safetensors"
 EVALUATIONS = 6  # of a run, for its learning curve
 CHECKPOINTS = 20
@@ -66,8 +67,8 @@ def rows_of(part: str, *, sizes: Sequence[str], hosts: Sequence[str]) -> list[Ro
             raise InputError(f"there is no {name!r}; {nearest(name, known)}")
     if part not in PARTS:
         raise InputError(f"there is no part {part!r}; {nearest(part, PARTS)}")
-    if part == "scratch":
-        return scratch_rows()
+    if part in ("scratch", "best"):
+        return scratch_rows() if part == "scratch" else best_rows()
     return [row for size in sizes for host in hosts for row in _rows_at(part, size, host)]
 
 

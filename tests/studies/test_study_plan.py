@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from camvid_study.best_rows import BEGUN_SSSR, best_rows
 from camvid_study.figures import COLORS, PER_PLOT
 from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
 from camvid_study.rows import FULL_INPUT, HOSTS, LOW_LABEL, LOW_MAJORITY, SIZES, Row, combined, slug
-from camvid_study.scratch_rows import MAX_PARAMETERS, scratch_rows
+from camvid_study.scratch_rows import MAX_PARAMETERS, REFERENCE, scratch_rows
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 
@@ -136,6 +137,18 @@ def test_networks_from_scratch_keep_to_their_size():
         with torch.device("meta"):
             network = create_model(**{key: settings[key] for key in wanted}).prune()
         assert sum(weight.numel() for weight in network.parameters()) <= MAX_PARAMETERS
+
+
+def test_the_best_at_half_input_is_taught_by_the_same_network_at_full_input():
+    rows = {row.name: row for row in best_rows()}
+    teacher, taught = recipe(rows[REFERENCE]), recipe(rows[BEGUN_SSSR])
+
+    weights = "/out/runs/60_epochs/180x240/small/regnety_400mf/seed_0/model.safetensors"
+    assert (taught.distillation.teacher, taught.training.init_weights) == (weights, weights)
+    assert (taught.data.input_scale, teacher.data.input_scale) == (0.5, 1.0)
+    assert (taught.dsrl.enabled, taught.dsrl.stage) == (True, 1)
+    rates = {"atrous_rates": teacher.model.atrous_rates}
+    assert taught.model.model_copy(update=rates) == teacher.model
 
 
 def test_a_loss_is_replaced_as_a_whole():
