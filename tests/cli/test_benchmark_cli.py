@@ -52,6 +52,17 @@ def test_several_models_with_a_plot_of_those_with_scores(dualseg, saved):
     assert "plain, eager" not in texts
 
 
+def test_a_plot_of_several_sizes_names_them(dualseg, saved):
+    plot = saved / "sizes.svg"
+    sizes = ("--size", "32x64", "--size", "64x64")
+    quick = ("--repeats", "1", "--threads", "1")
+    done = dualseg("benchmark", saved / "scored", *sizes, *quick, "--plot", plot)
+    texts = [node.text for node in ElementTree.parse(plot).iter() if node.tag.endswith("text")]
+    assert "scored, eager, 32x64" in texts
+    assert "scored, eager, 64x64" in texts
+    assert "each score is that of the model's own training" in " ".join(done.stderr.split())
+
+
 def test_dsrl_beside_its_host_at_once_and_twice_the_input(dualseg):
     done = dualseg("benchmark", "fcn", *TINY, *QUICK, "--dsrl", "--host", "--json").json
     names = [result["name"] for result in done["results"]]

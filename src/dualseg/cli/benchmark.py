@@ -242,7 +242,7 @@ def _write_plot(path: Path, results: list[dict[str, Any]]) -> None:
     from dualseg.evaluation.benchmark_plot import Measured, accuracy_against_latency
 
     points = [
-        Measured(f"{result['name']}, {name}", figures["latency_ms_median"], result["score"])
+        Measured(_point_name(result, name, results), figures["latency_ms_median"], result["score"])
         for result in results
         if result["score"] is not None
         for name, figures in result["runtimes"].items()
@@ -252,6 +252,18 @@ def _write_plot(path: Path, results: list[dict[str, Any]]) -> None:
         return
     write_text(path, accuracy_against_latency(points))
     say(f"accuracy against latency: {path}")
+    if len(_sizes(results)) > 1:
+        say("note: each score is that of the model's own training, also where the size is another")
+
+
+def _point_name(result: dict[str, Any], runtime: str, results: list[dict[str, Any]]) -> str:
+    """Of the model and runtime, and the size where there are several."""
+    size = ", {}x{}".format(*result["size"]) if len(_sizes(results)) > 1 else ""
+    return f"{result['name']}, {runtime}{size}"
+
+
+def _sizes(results: list[dict[str, Any]]) -> set[tuple[int, ...]]:
+    return {tuple(result["size"]) for result in results}
 
 
 def _print(results: list[dict[str, Any]], batch: int) -> None:
