@@ -79,41 +79,22 @@ def test_every_variant_is_what_it_says(variant, align_corners):
     torch.testing.assert_close(head(features).features, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_finer_step_joins_the_decoders_map_with_the_feature_at_stride_2(variant, align_corners):
-    features_info = info((6, 2), *FEATURES)
-    head = with_random_norms(
-        DeepLabV3PlusHead(
-            features_info,
-            atrous_rates=RATES,
-            variant=variant,
-            channels=20,
-            fine_channels=10,
-            align_corners=align_corners,
-        )
-    )
-    features = random_features(features_info, (65, 97))
+def test_with_decoder_channels_the_expanding_path_takes_the_decoders_place(variant):
+    widths = [12, 10, 6]
+    head = with_random_norms(build(variant, channels=20, decoder_channels=widths[:2]))
+    features = random_features(FEATURES, (65, 97))
     reference = Reference(head, variant)
-    finer, head.finer = head.finer, None
-    decoded = head(features).features  # what the test above is about
-    head.finer = finer
-
-    detail = reference.conv_bn_relu("finer.detail", features[0], size=1)
-    context = reference.conv_bn_relu("finer.context", decoded, size=1)
-    context = enlarge(context, detail, align_corners=align_corners)
-    expected = reference.conv_3x3("finer.fuse", torch.cat([context, detail], dim=1))
+    context = reference.aspp(features[-1])
+    if variant == "smp":
+        context = reference.conv_3x3("refine", context)
     found = head(features).features
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert found.shape[1:] == (10, 33, 49)
-    assert (head.out_channels, head.out_stride) == (10, 2)
-
-
-def test_a_finer_step_without_a_feature_at_stride_2_is_refused():
-    with pytest.raises(
-        InputError, match="needs a feature at stride 2; this backbone gives strides 4, 8, 16"
-    ):
-        build("separable", fine_channels=8)
+    assert head.path is not None
+    torch.testing.assert_close(found, head.path(context, features), rtol=1e-4, atol=1e-5)
+    assert (head.out_channels, head.out_stride) == (10, 4)
+    assert found.shape[1:] == (10, 17, 25)
+    with pytest.raises(InputError, match="needs a feature at stride 2; this backbone gives"):
+        build(variant, decoder_channels=widths)
 
 
 @pytest.mark.parametrize(
@@ -176,12 +157,16 @@ def test_smp_is_smps_decoder():
     torch.testing.assert_close(ours(features).features, expected)
 
 
-@pytest.mark.parametrize("fine_channels", [None, 8])
+@pytest.mark.parametrize("decoder_channels", [None, [12, 10, 8]])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_one_small_image_trains_every_parameter(variant, fine_channels):
-    features = info((4, 2), (8, 4), (16, 32))
+def test_one_small_image_trains_every_parameter(variant, decoder_channels):
+    features = info((8, 4), (8, 8), (8, 16), (16, 32))
     head = DeepLabV3PlusHead(
-        features, atrous_rates=RATES, variant=variant, channels=16, fine_channels=fine_channels
+        features,
+        atrous_rates=RATES,
+        variant=variant,
+        channels=16,
+        decoder_channels=decoder_channels,
     ).train()
     head(random_features(features, (64, 64), batch=1)).features.square().sum().backward()
     assert parameters_without_gradient(head) == []

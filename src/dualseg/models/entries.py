@@ -66,7 +66,7 @@ ENTRIES: dict[str, Entry] = {
         "DeepLabV3+, Chen et al. 2018: ASPP and a decoder with a low-level feature",
         "arXiv:1802.02611",
         variants=("separable", "standard", "single", "single_separable", "bottleneck", "smp"),
-        options=("channels", "low_level_channels", "fine_channels", "dropout"),
+        options=("channels", "low_level_channels", "decoder_channels", "dropout"),
         has_rates=True,
     ),
     "danet": Entry(

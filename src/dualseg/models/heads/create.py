@@ -19,6 +19,7 @@ from dualseg.models.heads.fcn import FCNHead
 from dualseg.models.heads.head import Head, TapHead
 from dualseg.models.heads.lraspp import LRASPPHead
 from dualseg.models.heads.ocnet import OCNetHead
+from dualseg.models.heads.options import checked_options
 from dualseg.models.heads.psp import PSPHead
 from dualseg.models.layers import Activation, default_atrous_rates, initialize
 from dualseg.models.segmentation import AuxiliaryHead, Classifier, Resizer
@@ -67,7 +68,7 @@ def create_head(
     """The head of a catalogue entry, initialised.
 
     Raises:
-        InputError: An option it does not have, or features it cannot work with.
+        InputError: An option it does not have or of a wrong kind, or features it cannot work with.
     """
     entry = ENTRIES[name]
     for option in options:
@@ -78,8 +79,8 @@ def create_head(
                 else f"{name} has no head options; leave {option!r} out"
             )
     chosen = variant or (entry.variants[0] if entry.variants else None)
-    plain = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
-    request = Request(info, chosen, atrous_rates, plain, align_corners, class_scores)
+    checked = checked_options(name, _CLASSES[name], options, known=entry.options)
+    request = Request(info, chosen, atrous_rates, checked, align_corners, class_scores)
     return _BUILDERS[name](request)
 
 
@@ -227,6 +228,21 @@ def _initialized(head: Any) -> Head:
     return head
 
 
+_CLASSES: dict[str, type] = {
+    "fcn": FCNHead,
+    "pspnet": PSPHead,
+    "deeplabv1": DeepLabV1Head,
+    "deeplabv2": DeepLabV2Head,
+    "deeplabv3": DeepLabV3Head,
+    "deeplabv3plus": DeepLabV3PlusHead,
+    "danet": DANetHead,
+    "bisenet": BiSeNetHead,
+    "ocnet": OCNetHead,
+    "ccnet": CCNetHead,
+    "encnet": EncNetHead,
+    "lraspp": LRASPPHead,
+    "densenet_fusion": DenseNetFusionHead,
+}
 _BUILDERS: dict[str, Callable[[Request], Head]] = {
     "fcn": _fcn,
     "pspnet": _pspnet,

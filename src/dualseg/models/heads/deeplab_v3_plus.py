@@ -1,4 +1,4 @@
-"""DeepLabV3+: ASPP, then a decoder that joins a fine, low-level feature, or two of them."""
+"""DeepLabV3+: ASPP, then a decoder that joins a fine, low-level feature."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualseg.models.backbones.features import FeatureInfo, index_of_stride
+from dualseg.models.heads.expanding_path import ExpandingPath
 from dualseg.models.heads.head import HeadOutput
 from dualseg.models.layers import ASPP, conv_bn_relu, separable_conv_bn_relu
 
@@ -75,18 +76,18 @@ class DeepLabV3PlusHead(nn.Module):
             either side of the enlargement (segmentation_models_pytorch).
         channels: Of ASPP and decoder; the variant's where not given.
         low_level_channels: Of the low-level feature after its 1x1.
-        fine_channels: Ours, not the paper's: the decoder goes on to stride 2, with so many
-            channels. Its map and the backbone's feature there, each after a 1x1, are joined by a
-            3x3. For things a pixel or two wide, which a map at stride 4 cannot hold.
+        decoder_channels: Ours, not the paper's: instead of one low-level feature every one is
+            joined, in steps of these widths from half the deepest stride down; see
+            `ExpandingPath`. For things a pixel or two wide: from stride 32 four steps reach 2.
         dropout: After the ASPP's branches are joined; the variant's where not given.
         align_corners: Of the enlargement.
 
-    Shape: features -> (B, channels, ceil(H/4), ceil(W/4)), or with `fine_channels`
-        (B, fine_channels, ceil(H/2), ceil(W/2))
+    Shape: features -> (B, channels, ceil(H/4), ceil(W/4)), or with `decoder_channels`
+        (B, decoder_channels[-1], ...) at the last step's stride
 
     Raises:
-        InputError: No feature at stride 4, or none at stride 2 where it is wanted; atrous_rates is
-            empty or holds a value below 1.
+        InputError: No feature at stride 4, or at a step's; atrous_rates is empty or holds a value
+            below 1.
 
     Source: Chen et al. 2018, arXiv:1802.02611, sections 3.1 and 4.1 (48 low-level channels).
     """
@@ -101,16 +102,13 @@ class DeepLabV3PlusHead(nn.Module):
         variant: Variant = "separable",
         channels: int | None = None,
         low_level_channels: int = LOW_LEVEL_CHANNELS,
-        fine_channels: int | None = None,
+        decoder_channels: tuple[int, ...] | None = None,
         dropout: float | None = None,
         align_corners: bool = False,
     ):
         super().__init__()
         form = FORMS[variant]
         width = channels or form.channels
-        self.low_level_index = index_of_stride(feature_info, 4, wanted_by="DeepLabV3+")
-        self.out_channels = fine_channels or width
-        self.out_stride = 2 if fine_channels else 4
         self.dropout = form.dropout
         self.align_corners = align_corners
         self.aspp = ASPP(
@@ -123,78 +121,31 @@ class DeepLabV3PlusHead(nn.Module):
             project_size=form.project_size,
         )
         self.refine = _conv_3x3(width, width, form) if form.refined else nn.Identity()
-        self.low_level = conv_bn_relu(
-            feature_info[self.low_level_index].channels, low_level_channels, 1
-        )
-        self.fuse = _decoder(width + low_level_channels, width, form)
-        self.finer: FinerStep | None = None
-        if fine_channels:
-            self.finer = FinerStep(
-                feature_info,
-                width,
-                fine_channels,
-                separable=form.separable,
-                norm_between=form.norm_between,
-                align_corners=align_corners,
+        self.path: ExpandingPath | None = None
+        if decoder_channels is None:
+            self.out_channels, self.out_stride = width, 4
+            self.low_level_index = index_of_stride(feature_info, 4, wanted_by="DeepLabV3+")
+            fine_channels = feature_info[self.low_level_index].channels
+            self.low_level = conv_bn_relu(fine_channels, low_level_channels, 1)
+            self.fuse = _decoder(width + low_level_channels, width, form)
+        else:
+            self.path = ExpandingPath(
+                feature_info, width, decoder_channels, align_corners=align_corners
             )
+            self.out_channels, self.out_stride = decoder_channels[-1], self.path.stride
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
-        low_level = self.low_level(features[self.low_level_index])
         context = self.refine(self.aspp(features[-1]))
+        if self.path is not None:
+            return HeadOutput(self.path(context, features))
+        low_level = self.low_level(features[self.low_level_index])
         context = F.interpolate(
             context,
             size=low_level.shape[-2:],
             mode="bilinear",
             align_corners=self.align_corners,
         )
-        fused = self.fuse(torch.cat([context, low_level], dim=1))
-        return HeadOutput(fused if self.finer is None else self.finer(fused, features))
-
-
-class FinerStep(nn.Module):
-    """The decoder's step from stride 4 to stride 2, as narrow as so large a map allows.
-
-    Args:
-        feature_info: Of the backbone.
-        in_channels: Of the decoder's map.
-        channels: Of the result, and of both maps that are joined.
-        separable: The 3x3 is depthwise separable.
-        norm_between: Batch norm and ReLU inside it.
-        align_corners: Of the enlargement.
-
-    Shape: (B, in_channels, H/4, W/4), features -> (B, channels, ceil(H/2), ceil(W/2))
-    """
-
-    def __init__(
-        self,
-        feature_info: Sequence[FeatureInfo],
-        in_channels: int,
-        channels: int,
-        *,
-        separable: bool,
-        norm_between: bool,
-        align_corners: bool,
-    ):
-        super().__init__()
-        self.index = index_of_stride(feature_info, 2, wanted_by="DeepLabV3+ with fine_channels")
-        self.align_corners = align_corners
-        self.context = conv_bn_relu(in_channels, channels, 1)
-        self.detail = conv_bn_relu(feature_info[self.index].channels, channels, 1)
-        self.fuse = (
-            separable_conv_bn_relu(2 * channels, channels, norm_between=norm_between)
-            if separable
-            else conv_bn_relu(2 * channels, channels)
-        )
-
-    def forward(self, decoded: Tensor, features: Sequence[Tensor]) -> Tensor:
-        detail = self.detail(features[self.index])
-        context = F.interpolate(
-            self.context(decoded),
-            size=detail.shape[-2:],
-            mode="bilinear",
-            align_corners=self.align_corners,
-        )
-        return self.fuse(torch.cat([context, detail], dim=1))
+        return HeadOutput(self.fuse(torch.cat([context, low_level], dim=1)))
 
 
 def _conv_3x3(in_channels: int, out_channels: int, form: Form) -> nn.Sequential:
