@@ -24,6 +24,12 @@ _REGNETY = combined(_COMMON, {"model": {"backbone": "regnety_004"}})
 _STRIDE_16: dict[str, dict[str, Any]] = {
     "model": {"output_stride": 16, "atrous_rates": [6, 12, 18]}
 }
+_EVERY_STRIDE: dict[str, dict[str, Any]] = {
+    "model": {
+        "head_options": {"channels": 128, "dropout": 0.1, "decoder_channels": [128, 64, 48, 32]}
+    }
+}
+_BATCHES_OF_4: dict[str, dict[str, Any]] = {"training": {"batch_size": 4, "ema_decay": 0.999}}
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     REFERENCE: _REGNETY,
@@ -32,8 +38,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "RegNetX-200MF": combined(_COMMON, {"model": {"backbone": "regnetx_002"}}),
     "Lovász": combined(_REGNETY, {"loss": {"terms": {"cross_entropy": 1.0, "lovasz": 1.0}}}),
     "OHEM": combined(_REGNETY, {"loss": {"terms": {"ohem": 1.0}}}),
-    "small crops": combined(_REGNETY, {"data": {"crop_size": [192, 256]}}),
-    "a lower rate": combined(_REGNETY, {"training": {"lr": 0.001}}),
+    "every stride": combined(_REGNETY, _EVERY_STRIDE),
+    "every stride and batches of 4": combined(_REGNETY, _EVERY_STRIDE, _BATCHES_OF_4),
 }
 
 
