@@ -7,6 +7,8 @@ from camvid_study.rows import OWN_NETWORK, Row, combined
 MAX_PARAMETERS = 5_000_000
 SIZE = "180x240"  # whose pictures are 360x480
 REFERENCE = "RegNetY-400MF"
+SMALL_CROPS = "every stride on small crops"
+WHOLE_AFTER_CROPS = "whole pictures after small crops"
 
 # Schedule, stride and width of the head are those of the recipe camvid_30min.
 _COMMON: dict[str, dict[str, Any]] = {
@@ -21,26 +23,34 @@ _COMMON: dict[str, dict[str, Any]] = {
     "training": {"lr": 0.003, "weight_decay": 0.02, "schedule": "one_cycle", "warmup_steps": 0},
 }
 _REGNETY = combined(_COMMON, {"model": {"backbone": "regnety_004"}})
-_STRIDE_16: dict[str, dict[str, Any]] = {
-    "model": {"output_stride": 16, "atrous_rates": [6, 12, 18]}
-}
 _EVERY_STRIDE: dict[str, dict[str, Any]] = {
     "model": {
         "head_options": {"channels": 128, "dropout": 0.1, "decoder_channels": [128, 64, 48, 32]}
     }
 }
+# 0.28 of a whole picture's cost, so that most of the learning is cheap; but whole pictures are
+# scored, and a network that knows only crops loses points there.
+_SMALL_CROPS: dict[str, dict[str, Any]] = {
+    "data": {"crop_size": [192, 256]},
+    "model": {"atrous_rates": [2, 4, 6]},
+}
+_WHOLE_AFTER_CROPS: dict[str, dict[str, Any]] = {
+    "training": {"lr": 0.001, "batch_size": 4, "ema_decay": 0.999}
+}
 _BATCHES_OF_4: dict[str, dict[str, Any]] = {"training": {"batch_size": 4, "ema_decay": 0.999}}
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     REFERENCE: _REGNETY,
-    "output stride 16": combined(_REGNETY, _STRIDE_16),
     "MobileNetV2": combined(_COMMON, {"model": {"backbone": "mobilenet_v2"}}),
     "RegNetX-200MF": combined(_COMMON, {"model": {"backbone": "regnetx_002"}}),
     "Lovász": combined(_REGNETY, {"loss": {"terms": {"cross_entropy": 1.0, "lovasz": 1.0}}}),
-    "OHEM": combined(_REGNETY, {"loss": {"terms": {"ohem": 1.0}}}),
     "every stride": combined(_REGNETY, _EVERY_STRIDE),
     "every stride and batches of 4": combined(_REGNETY, _EVERY_STRIDE, _BATCHES_OF_4),
+    SMALL_CROPS: combined(_REGNETY, _EVERY_STRIDE, _SMALL_CROPS),
+    WHOLE_AFTER_CROPS: combined(_REGNETY, _EVERY_STRIDE, _WHOLE_AFTER_CROPS),
 }
+LENGTHS = {SMALL_CROPS: 1.5, WHOLE_AFTER_CROPS: 0.6}
+"""Of rows that take another share of the epochs; both together cost what the first row does."""
 
 
 def scratch_rows() -> list[Row]:
@@ -53,6 +63,8 @@ def scratch_rows() -> list[Row]:
             OWN_NETWORK,
             changes,
             () if name == REFERENCE else (REFERENCE,),
+            begins_with=SMALL_CROPS if name == WHOLE_AFTER_CROPS else None,
+            length=LENGTHS.get(name, 1.0),
             is_full_input=True,
         )
         for name, changes in CHANGES.items()

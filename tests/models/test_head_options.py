@@ -32,8 +32,8 @@ def test_a_list_of_a_file_is_taken_where_numbers_are_asked_for():
         ({"decoder_channels": 64}, "'decoder_channels' of deeplabv3plus is 64: input should be"),
         ({"decoder_channels": ["a"]}, "'decoder_channels' of deeplabv3plus is"),
         ({"decoder_channels": []}, "give whole numbers from 1 up"),
-        ({"decoder_channels": [8, -1]}, "give whole numbers from 1 up"),
-        ({"dropout": 2}, "'dropout' of deeplabv3plus is 2.0; give 0 to 1"),
+        ({"decoder_channels": [8, -1]}, "is [8, -1]; give whole numbers from 1 up"),
+        ({"dropout": 2}, "'dropout' of deeplabv3plus is 2; give 0 to 1"),
         ({"chanels": 8}, "no head option 'chanels'"),
     ],
 )

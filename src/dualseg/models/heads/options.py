@@ -35,7 +35,7 @@ def checked_options(
             raise InputError(
                 f"head option {name!r} of {network} is {value!r}: {why[:1].lower()}{why[1:]}"
             ) from None
-        _require_range(network, name, checked[name])
+        _require_range(network, name, value)
     return checked
 
 
