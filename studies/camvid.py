@@ -60,7 +60,11 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--out", type=Path, required=True, help="folder of the study, outside the repository")
     add("--data", type=Path, help="CamVid in the layout of the SegNet tutorial")
     add("--part", choices=PARTS, default="ablation")
-    add("--rows", type=_texts, help="only these rows and what they need, comma-separated")
+    add(
+        "--rows",
+        type=_texts,
+        help="only these rows and what they need, comma-separated; by name or by folder",
+    )
     add("--sizes", type=_texts, help=f"inputs, of {', '.join(SIZES)}; small first where not given")
     add("--hosts", type=_texts, help=f"of {', '.join(HOSTS)}; all in part ablation, else the first")
     add("--seeds", type=_numbers, default=[0, 1, 2], help="comma-separated; 0,1,2")

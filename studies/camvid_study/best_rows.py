@@ -7,9 +7,9 @@ from camvid_study.scratch_rows import CHANGES, REFERENCE, SIZE, scratch_rows
 from dualseg.training.ablation import VARIANTS
 
 HALF = f"{REFERENCE} at half input"
-TAUGHT = f"{HALF}, taught"
-BEGUN = f"{HALF}, begun with full input and taught"
-BEGUN_SSSR = f"{HALF} +SSSR, begun with full input and taught"
+TAUGHT = f"{HALF} (taught)"
+BEGUN = f"{HALF} (begun with full input and taught)"
+BEGUN_SSSR = f"{HALF} +SSSR (begun with full input and taught)"
 
 _HALF_INPUT: dict[str, dict[str, Any]] = combined(
     CHANGES[REFERENCE],

@@ -17,6 +17,7 @@ from dualseg.core.errors import InputError, nearest
 
 BASE = Path(__file__).parents[1] / "camvid_base.yaml"
 PARTS = ("ablation", "variants", "beyond", "scratch", "best")
+_OF_OWN_NETWORKS = {"scratch": scratch_rows, "best": best_rows}  # of one size and host
 MODEL_FILE = "model.safetensors"
 EVALUATIONS = 6  # of a run, for its learning curve
 CHECKPOINTS = 20
@@ -67,8 +68,8 @@ def rows_of(part: str, *, sizes: Sequence[str], hosts: Sequence[str]) -> list[Ro
             raise InputError(f"there is no {name!r}; {nearest(name, known)}")
     if part not in PARTS:
         raise InputError(f"there is no part {part!r}; {nearest(part, PARTS)}")
-    if part in ("scratch", "best"):
-        return scratch_rows() if part == "scratch" else best_rows()
+    if part in _OF_OWN_NETWORKS:
+        return _OF_OWN_NETWORKS[part]()
     return [row for size in sizes for host in hosts for row in _rows_at(part, size, host)]
 
 

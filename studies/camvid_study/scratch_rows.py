@@ -50,7 +50,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     WHOLE_AFTER_CROPS: combined(_REGNETY, _EVERY_STRIDE, _WHOLE_AFTER_CROPS),
 }
 LENGTHS = {SMALL_CROPS: 1.5, WHOLE_AFTER_CROPS: 0.6}
-"""Of rows that take another share of the epochs; both together cost what the first row does."""
+"""Of rows that take another share of the epochs; both together see about the first row's pixels."""
 
 
 def scratch_rows() -> list[Row]:

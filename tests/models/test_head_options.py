@@ -7,7 +7,7 @@ import pytest
 from dualseg.core.errors import InputError
 from dualseg.models.catalog import create_model
 from dualseg.models.entries import ENTRIES
-from dualseg.models.heads.create import _CLASSES
+from dualseg.models.heads.create import HEAD_CLASSES
 
 
 def build(name="deeplabv3plus", **options):
@@ -16,7 +16,7 @@ def build(name="deeplabv3plus", **options):
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_option_of_an_entry_is_an_argument_of_its_head(name):
-    assert set(ENTRIES[name].options) <= set(get_type_hints(_CLASSES[name].__init__))
+    assert set(ENTRIES[name].options) <= set(get_type_hints(HEAD_CLASSES[name].__init__))
 
 
 def test_a_list_of_a_file_is_taken_where_numbers_are_asked_for():
@@ -34,6 +34,8 @@ def test_a_list_of_a_file_is_taken_where_numbers_are_asked_for():
         ({"decoder_channels": []}, "give whole numbers from 1 up"),
         ({"decoder_channels": [8, -1]}, "is [8, -1]; give whole numbers from 1 up"),
         ({"dropout": 2}, "'dropout' of deeplabv3plus is 2; give 0 to 1"),
+        ({"dropout": "2"}, "'dropout' of deeplabv3plus is '2'; give 0 to 1"),
+        ({"channels": "0"}, "'channels' of deeplabv3plus is '0'; give whole numbers from 1 up"),
         ({"chanels": 8}, "no head option 'chanels'"),
     ],
 )

@@ -79,7 +79,7 @@ def create_head(
                 else f"{name} has no head options; leave {option!r} out"
             )
     chosen = variant or (entry.variants[0] if entry.variants else None)
-    checked = checked_options(name, _CLASSES[name], options, known=entry.options)
+    checked = checked_options(name, HEAD_CLASSES[name], options, known=entry.options)
     request = Request(info, chosen, atrous_rates, checked, align_corners, class_scores)
     return _BUILDERS[name](request)
 
@@ -228,7 +228,7 @@ def _initialized(head: Any) -> Head:
     return head
 
 
-_CLASSES: dict[str, type] = {
+HEAD_CLASSES: dict[str, type] = {
     "fcn": FCNHead,
     "pspnet": PSPHead,
     "deeplabv1": DeepLabV1Head,

@@ -83,7 +83,7 @@ class DeepLabV3PlusHead(nn.Module):
         align_corners: Of the enlargement.
 
     Shape: features -> (B, channels, ceil(H/4), ceil(W/4)), or with `decoder_channels`
-        (B, decoder_channels[-1], ...) at the last step's stride
+        (B, decoder_channels[-1], ceil(H/s), ceil(W/s)) at the last step's stride s
 
     Raises:
         InputError: No feature at stride 4, or at a step's; atrous_rates is empty or holds a value

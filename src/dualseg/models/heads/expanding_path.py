@@ -21,7 +21,8 @@ class ExpandingPath(nn.Module):
         channels: Width of each step, coarse to fine: the deepest stride halved, quartered, ...
         align_corners: Of the enlargements.
 
-    Shape: (B, in_channels, h, w), features -> (B, channels[-1], ...) at `stride`
+    Shape: (B, in_channels, h, w), features ->
+        (B, channels[-1], ceil(H / stride), ceil(W / stride)) of an image of H x W
 
     Raises:
         InputError: More steps than there are doublings, or no feature at a step's stride.

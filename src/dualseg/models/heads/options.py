@@ -35,18 +35,18 @@ def checked_options(
             raise InputError(
                 f"head option {name!r} of {network} is {value!r}: {why[:1].lower()}{why[1:]}"
             ) from None
-        _require_range(network, name, value)
+        _require_range(network, name, checked[name], given=value)
     return checked
 
 
-def _require_range(network: str, name: str, value: Any) -> None:
+def _require_range(network: str, name: str, value: Any, *, given: Any) -> None:
     if name == "dropout":
         if value is not None and not 0 <= value <= 1:
-            raise InputError(f"head option 'dropout' of {network} is {value}; give 0 to 1")
+            raise InputError(f"head option 'dropout' of {network} is {given!r}; give 0 to 1")
         return
     numbers = value if isinstance(value, list | tuple) else [value]
     whole = [n for n in numbers if isinstance(n, int) and not isinstance(n, bool)]
     if not numbers or any(number < 1 for number in whole):
         raise InputError(
-            f"head option {name!r} of {network} is {value!r}; give whole numbers from 1 up"
+            f"head option {name!r} of {network} is {given!r}; give whole numbers from 1 up"
         )
