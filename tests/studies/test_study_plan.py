@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from camvid_study.best_rows import BEGUN_SSSR, best_rows
+from camvid_study.best_rows import TAUGHT_SSSR, best_rows
 from camvid_study.figures import COLORS, PER_PLOT
 from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
 from camvid_study.rows import FULL_INPUT, HOSTS, LOW_LABEL, LOW_MAJORITY, SIZES, Row, combined, slug
-from camvid_study.scratch_rows import MAX_PARAMETERS, REFERENCE, scratch_rows
+from camvid_study.scratch_rows import MAX_PARAMETERS, WHOLE_AFTER_CROPS, scratch_rows
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 
@@ -139,16 +139,19 @@ def test_networks_from_scratch_keep_to_their_size():
         assert sum(weight.numel() for weight in network.parameters()) <= MAX_PARAMETERS
 
 
-def test_the_best_at_half_input_is_taught_by_the_same_network_at_full_input():
+def test_the_best_at_half_input_begins_as_the_same_network_at_full_input_does():
     rows = {row.name: row for row in best_rows()}
-    teacher, taught = recipe(rows[REFERENCE]), recipe(rows[BEGUN_SSSR])
+    full, taught = recipe(rows[WHOLE_AFTER_CROPS]), recipe(rows[TAUGHT_SSSR])
 
-    weights = "/out/runs/60_epochs/180x240/small/regnety_400mf/seed_0/model.safetensors"
-    assert (taught.distillation.teacher, taught.training.init_weights) == (weights, weights)
-    assert (taught.data.input_scale, teacher.data.input_scale) == (0.5, 1.0)
+    folder = "/out/runs/60_epochs/180x240/small"
+    assert taught.distillation.teacher == f"{folder}/regnety_400mf/seed_0/model.safetensors"
+    start = f"{folder}/every_stride_on_small_crops/seed_0/model.safetensors"
+    assert taught.training.init_weights == full.training.init_weights == start
+    assert (taught.data.input_scale, full.data.input_scale) == (0.5, 1.0)
+    assert taught.data.crop_size == full.data.crop_size == (360, 480)
     assert (taught.dsrl.enabled, taught.dsrl.stage) == (True, 1)
-    rates = {"atrous_rates": teacher.model.atrous_rates}
-    assert taught.model.model_copy(update=rates) == teacher.model
+    rates = {"atrous_rates": full.model.atrous_rates}
+    assert taught.model.model_copy(update=rates) == full.model
 
 
 def test_a_loss_is_replaced_as_a_whole():
