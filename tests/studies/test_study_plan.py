@@ -144,7 +144,8 @@ def test_the_best_at_half_input_begins_as_the_same_network_at_full_input_does():
     full, taught = recipe(rows[WHOLE_AFTER_CROPS]), recipe(rows[TAUGHT_SSSR])
 
     folder = "/out/runs/60_epochs/180x240/small"
-    assert taught.distillation.teacher == f"{folder}/regnety_400mf/seed_0/model.safetensors"
+    teacher = f"{folder}/whole_pictures_after_small_crops/seed_0/model.safetensors"
+    assert taught.distillation.teacher == teacher
     start = f"{folder}/every_stride_on_small_crops/seed_0/model.safetensors"
     assert taught.training.init_weights == full.training.init_weights == start
     assert (taught.data.input_scale, full.data.input_scale) == (0.5, 1.0)
