@@ -5,6 +5,7 @@ from typing import Any
 from camvid_study.rows import OWN_NETWORK, Row, combined
 from camvid_study.scratch_rows import (
     CHANGES,
+    REFERENCE,
     SIZE,
     SMALL_CROPS,
     WHOLE_AFTER_CROPS,
@@ -29,8 +30,9 @@ _HALF_INPUT: dict[str, dict[str, Any]] = combined(
 
 def best_rows() -> list[Row]:
     """Full input, then half of it: from the same weights, and taught by the former."""
+    from_scratch = (REFERENCE, SMALL_CROPS, WHOLE_AFTER_CROPS)
     return [
-        *(row for row in scratch_rows() if row.name in (SMALL_CROPS, WHOLE_AFTER_CROPS)),
+        *(row for row in scratch_rows() if row.name in from_scratch),
         _row(HALF, "full label", WHOLE_AFTER_CROPS),
         _row(TAUGHT, "full label", WHOLE_AFTER_CROPS, HALF, teacher=WHOLE_AFTER_CROPS),
         _row(TAUGHT_SSSR, "+SSSR", WHOLE_AFTER_CROPS, TAUGHT, teacher=WHOLE_AFTER_CROPS),
