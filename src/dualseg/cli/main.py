@@ -33,6 +33,7 @@ from dualseg.cli import (
 from dualseg.cli.console import say
 from dualseg.core.errors import InputError
 from dualseg.core.memory import keep_freed_memory
+from dualseg.core.threads import sleep_soon_when_waiting
 
 DONE, OUR_FAULT, USER_ERROR, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 COMMANDS = (
@@ -83,6 +84,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning
     keep_freed_memory()
+    sleep_soon_when_waiting()
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # nothing untrusted is unpickled
     sys.exit(_run())
 

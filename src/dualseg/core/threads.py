@@ -1,0 +1,33 @@
+"""How the threads that share a calculation wait for each other."""
+
+import os
+import sys
+from collections.abc import MutableMapping
+
+SPINS = 3000  # some tens of microseconds; see benchmarks/busy_machine.py
+_SPINS_VARIABLE = "GOMP_SPINCOUNT"
+_POLICY_VARIABLE = "OMP_WAIT_POLICY"
+
+
+def sleep_soon_when_waiting(environment: MutableMapping[str, str] = os.environ) -> bool:
+    """Has GNU OpenMP's threads sleep after a short wait for the others instead of a long one.
+
+    As it comes, a thread that has done its share turns in a loop for milliseconds. Alone on a
+    machine that is as good as sleeping. Beside one other busy process it uses up its turn on the
+    processor by waiting and is then put aside just when its next share begins, layer by layer: a
+    training on two cores came nearly to a halt (docs/performance.md).
+
+    Torch reads the variable once, so this comes before `import torch`. It is for the command
+    line's own process and its children, not done by `import dualseg`. What the user has set stays.
+
+    Args:
+        environment: Of the process.
+
+    Returns:
+        Whether it was set here.
+    """
+    is_set = _SPINS_VARIABLE in environment or _POLICY_VARIABLE in environment
+    if is_set or "torch" in sys.modules:
+        return False
+    environment[_SPINS_VARIABLE] = str(SPINS)
+    return True
