@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import MutableMapping
 
-SPINS = 3000  # some tens of microseconds; see benchmarks/busy_machine.py
+SPINS = 3000  # some tens of microseconds; 300 000 where nothing is set
 _SPINS_VARIABLE = "GOMP_SPINCOUNT"
 _POLICY_VARIABLE = "OMP_WAIT_POLICY"
 
@@ -13,9 +13,9 @@ def sleep_soon_when_waiting(environment: MutableMapping[str, str] = os.environ) 
     """Has GNU OpenMP's threads sleep after a short wait for the others instead of a long one.
 
     As it comes, a thread that has done its share turns in a loop for milliseconds. Alone on a
-    machine that is as good as sleeping. Beside one other busy process it uses up its turn on the
-    processor by waiting and is then put aside just when its next share begins, layer by layer: a
-    training on two cores came nearly to a halt (docs/performance.md).
+    machine that is as good as sleeping. Beside other busy processes it uses up its turn on the
+    processor by waiting and is then put aside just when its next share begins, layer by layer
+    (docs/performance.md).
 
     Torch reads the variable once, so this comes before `import torch`. It is for the command
     line's own process and its children, not done by `import dualseg`. What the user has set stays.

@@ -1,0 +1,47 @@
+"""The networks in `results/` can be used as anyone would use them, and say what they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualseg import Predictor
+from dualseg.checkpoints.model_files import load_model, read_facts
+
+RESULTS = Path(__file__).parents[1] / "results"
+FILES = sorted(RESULTS.glob("*/*.safetensors"))
+PICTURE = (360, 480)
+MAX_BYTES, MAX_PARAMETERS = 12_000_000, 5_000_000
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def test_there_is_one_at_each_input():
+    scales = [read_facts(path.with_suffix(".json")).input_scale for path in FILES]
+
+    assert sorted(scales) == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_released_network_is_small_and_says_what_it_is_derived_from(path: Path):
+    model = load_model(path)
+
+    assert path.stat().st_size < MAX_BYTES
+    assert sum(weight.numel() for weight in model.parameters()) <= MAX_PARAMETERS
+    assert "research" in model.facts.source
+    assert model.facts.labels.num_classes == 11
+    assert model.facts.score is not None
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_released_network_answers_at_the_size_of_the_picture(path: Path, tmp_path: Path):
+    picture = np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "street.png")
+
+    labels = Predictor(path)(tmp_path / "street.png")
+
+    assert labels.shape == PICTURE
+    assert labels.max() < 11
