@@ -1,5 +1,6 @@
 """The networks in `results/` can be used as anyone would use them, and say what they are."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ from PIL import Image
 
 from dualseg import Predictor
 from dualseg.checkpoints.model_files import load_model, read_facts
+from dualseg.data.datasets.camvid import open_camvid
+from dualseg.evaluation.evaluate import evaluate
 
 RESULTS = Path(__file__).parents[1] / "results"
 FILES = sorted(RESULTS.glob("*/*.safetensors"))
 PICTURE = (360, 480)
-pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="results/ is in the repository only")
 MAX_BYTES, MAX_PARAMETERS = 12_000_000, 5_000_000
+
+pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="results/ is in the repository only")
 
 
 def name(path: Path) -> str:
@@ -46,3 +50,14 @@ def test_a_released_network_answers_at_the_size_of_the_picture(path: Path, tmp_p
 
     assert labels.shape == PICTURE
     assert labels.max() < 11
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("DUALSEG_CAMVID" not in os.environ, reason="DUALSEG_CAMVID names no folder")
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_released_network_scores_what_it_says(path: Path):
+    model = load_model(path)
+
+    evaluation = evaluate(model, open_camvid(Path(os.environ["DUALSEG_CAMVID"]), "val"))
+
+    assert evaluation.scores.miou == pytest.approx(model.facts.score, abs=0.0005)

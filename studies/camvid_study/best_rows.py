@@ -4,6 +4,7 @@ from typing import Any
 
 from camvid_study.rows import OWN_NETWORK, Row, combined
 from camvid_study.scratch_rows import (
+    BATCHES_OF_4,
     CHANGES,
     REFERENCE,
     SIZE,
@@ -17,14 +18,12 @@ HALF = "half input after small crops"
 TAUGHT = "half input after small crops (taught)"
 TAUGHT_SSSR = "half input +SSSR after small crops (taught)"
 
-# The crops were as many pixels as half a picture, so the rates stay. Things are half as large as
-# there, so more is to be relearned than by the network at full input: a longer, steeper way.
+# The crops were about as many pixels as half a picture, so the rates stay. Things are half as
+# large as there, so more is to be relearned than at full input: a longer, steeper way.
 _HALF_INPUT: dict[str, dict[str, Any]] = combined(
     CHANGES[SMALL_CROPS],
-    {
-        "data": {"input_scale": 0.5, "crop_size": [360, 480]},
-        "training": {"lr": 0.0015, "batch_size": 4, "ema_decay": 0.999},
-    },
+    BATCHES_OF_4,
+    {"data": {"input_scale": 0.5, "crop_size": [360, 480]}, "training": {"lr": 0.0015}},
 )
 
 

@@ -34,10 +34,8 @@ _SMALL_CROPS: dict[str, dict[str, Any]] = {
     "data": {"crop_size": [192, 256]},
     "model": {"atrous_rates": [2, 4, 6]},
 }
-_WHOLE_AFTER_CROPS: dict[str, dict[str, Any]] = {
-    "training": {"lr": 0.001, "batch_size": 4, "ema_decay": 0.999}
-}
-_BATCHES_OF_4: dict[str, dict[str, Any]] = {"training": {"batch_size": 4, "ema_decay": 0.999}}
+BATCHES_OF_4: dict[str, dict[str, Any]] = {"training": {"batch_size": 4, "ema_decay": 0.999}}
+_WHOLE_AFTER_CROPS = combined(BATCHES_OF_4, {"training": {"lr": 0.001}})
 
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     REFERENCE: _REGNETY,
@@ -45,7 +43,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "RegNetX-200MF": combined(_COMMON, {"model": {"backbone": "regnetx_002"}}),
     "Lovász": combined(_REGNETY, {"loss": {"terms": {"cross_entropy": 1.0, "lovasz": 1.0}}}),
     "every stride": combined(_REGNETY, _EVERY_STRIDE),
-    "every stride and batches of 4": combined(_REGNETY, _EVERY_STRIDE, _BATCHES_OF_4),
+    "every stride and batches of 4": combined(_REGNETY, _EVERY_STRIDE, BATCHES_OF_4),
     SMALL_CROPS: combined(_REGNETY, _EVERY_STRIDE, _SMALL_CROPS),
     WHOLE_AFTER_CROPS: combined(_REGNETY, _EVERY_STRIDE, _WHOLE_AFTER_CROPS),
 }

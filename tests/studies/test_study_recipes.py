@@ -11,13 +11,10 @@ from camvid_study.plan import plan_runs, recipe_of
 from camvid_study.scratch_rows import SMALL_CROPS, WHOLE_AFTER_CROPS
 from dualseg.config import Recipe, load_recipe
 
-GIVEN_ON_THE_COMMAND_LINE = ("init_weights",)
-
 
 def settings(recipe: Recipe) -> dict[str, Any]:
     plain = what_counts(recipe)
-    for key in GIVEN_ON_THE_COMMAND_LINE:
-        del plain["training"][key]
+    del plain["training"]["init_weights"]  # given on the command line, as the teacher is
     del plain["dsrl"]["warmup_steps"]  # of SISR and the affinity, which none of them has
     return plain
 

@@ -2,14 +2,13 @@
 
 import os
 import sys
-from collections.abc import MutableMapping
 
 SPINS = 3000  # some tens of microseconds; 300 000 where nothing is set
 _SPINS_VARIABLE = "GOMP_SPINCOUNT"
 _POLICY_VARIABLE = "OMP_WAIT_POLICY"
 
 
-def sleep_soon_when_waiting(environment: MutableMapping[str, str] = os.environ) -> bool:
+def sleep_soon_when_waiting() -> bool:
     """Has GNU OpenMP's threads sleep after a short wait for the others instead of a long one.
 
     As it comes, a thread that has done its share turns in a loop for milliseconds. Alone on a
@@ -20,14 +19,11 @@ def sleep_soon_when_waiting(environment: MutableMapping[str, str] = os.environ) 
     Torch reads the variable once, so this comes before `import torch`. It is for the command
     line's own process and its children, not done by `import dualseg`. What the user has set stays.
 
-    Args:
-        environment: Of the process.
-
     Returns:
         Whether it was set here.
     """
-    is_set = _SPINS_VARIABLE in environment or _POLICY_VARIABLE in environment
+    is_set = _SPINS_VARIABLE in os.environ or _POLICY_VARIABLE in os.environ
     if is_set or "torch" in sys.modules:
         return False
-    environment[_SPINS_VARIABLE] = str(SPINS)
+    os.environ[_SPINS_VARIABLE] = str(SPINS)
     return True
