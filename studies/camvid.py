@@ -5,6 +5,7 @@
     python studies/camvid.py --out OUT --ceiling --data CAMVID
     python studies/camvid.py --out NEW --fold 0006R0 --data CAMVID
     python studies/camvid.py --out OUT --tables [--data CAMVID]
+    python studies/camvid.py --out OUT --records RECORDS
 
 The first trains what is missing. It can be stopped at any time and started again: what is finished
 is kept, what was stopped goes on exactly. `OUT/rows.jsonl` says of every row with which command,
@@ -31,6 +32,11 @@ def main(arguments: list[str]) -> int:
             from camvid_study.report import write_report
 
             print(write_report(out, data=options.data))
+        elif options.records is not None:
+            from camvid_study.records import write_records
+
+            added = write_records(out, options.records)
+            print(f"{options.records}: {added} runs added")
         elif options.fold is not None:
             print(write_fold(options.data, options.fold, out))
         elif options.ceiling:
@@ -76,6 +82,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--no-estimate", action="store_true", help="begin without timing a few steps of each row")
     add("--dry-run", action="store_true", help="list what is missing and train nothing")
     add("--tables", action="store_true", help="tables, plots and crops of what is finished")
+    add("--records", type=Path, metavar="DIR", help="add what is finished, without the networks")
     add("--ceiling", action="store_true", help="what a perfect answer at low size would score")
     add("--fold", metavar="DRIVE", help="write to --out the data with a training drive as val")
     add("--latency", action="store_true", help="measure the finished networks, in turns")

@@ -43,11 +43,11 @@ def write_crops(results: Mapping[str, Result], dataset: FileDataset, target: Pat
         target: Ends in .png.
 
     Returns:
-        The file; None where a row is missing, or the rows have no seed in common.
+        The file; None where a row is missing, or no seed has the networks of all of them.
     """
     if not set(SHOWN) <= set(results):
         return None
-    seeds = set.intersection(*(set(results[name].seeds) for name in SHOWN))
+    seeds = set.intersection(*(_seeds_at_hand(results[name]) for name in SHOWN))
     if not seeds:
         return None
     seed = min(seeds)
@@ -67,6 +67,11 @@ def write_crops(results: Mapping[str, Result], dataset: FileDataset, target: Pat
     with new_file(target) as temporary:
         Image.fromarray(picture).save(temporary, format="PNG")
     return target
+
+
+def _seeds_at_hand(result: Result) -> set[int]:
+    """Those whose network lies in the study's folder; records have none."""
+    return {seed for seed, folder in result.runs.items() if (folder / MODEL_FILE).is_file()}
 
 
 def _line(

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -121,14 +121,14 @@ class Ledger:
             run.epochs,
             what_counts(recipe),
         )
-        self._put(replace(entry, sessions=(*entry.sessions, session)))
+        self.add([replace(entry, sessions=(*entry.sessions, session))])
 
     def end(self, run: Run, *, seconds: float, finished: bool) -> None:
         """The last session of a run is over."""
         entry = self.entries[self.key(run)]
         *earlier, last = entry.sessions
         sessions = (*earlier, replace(last, seconds=round(seconds, 1)))
-        self._put(replace(entry, sessions=sessions, finished=finished))
+        self.add([replace(entry, sessions=sessions, finished=finished)])
 
     def is_finished(self, run: Run) -> bool:
         """As the file says."""
@@ -139,8 +139,9 @@ class Ledger:
         """A run's folder from the study's."""
         return run.folder.relative_to(self.out).as_posix()
 
-    def _put(self, entry: Entry) -> None:
-        entries = {**self.entries, entry.run: entry}
+    def add(self, added: Iterable[Entry]) -> None:
+        """New lines, and new ones for runs that have one."""
+        entries = {**self.entries, **{entry.run: entry for entry in added}}
         lines = [json.dumps(asdict(each), ensure_ascii=False) for each in entries.values()]
         write_text(self.out / LEDGER_FILE, "".join(f"{line}\n" for line in lines))
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from camvid_study.ledger import Ledger, Session
+from camvid_study.ledger import LEDGER_FILE, Ledger, Session
 from camvid_study.plan import MODEL_FILE, Run
 from dualseg.checkpoints.model_files import FACTS_FILE, load_unpruned, save_model
 from dualseg.cli.console import TrainingProgress
 from dualseg.config import Recipe
+from dualseg.core.errors import InputError
 from dualseg.training.interruption import Interrupted
 from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.training.trainer import resume, train
@@ -94,12 +95,14 @@ def run_grid(
         say: Told what begins.
 
     Raises:
-        InputError: A run was begun with another recipe; nothing is trained then.
+        InputError: A run was begun with another recipe, or needs the network of a finished run
+            that is not here; nothing is trained then.
         Interrupted: A person stopped it; what was done is saved.
     """
+    missing = [run for run in runs if not ledger.is_finished(run)]
+    _require_networks(missing)
     for run in runs:
         ledger.require_same(run, recipe_of(run))
-    missing = [run for run in runs if not ledger.is_finished(run)]
     for number, run in enumerate(missing):
         if clock.is_over:
             return Outcome(number, len(missing) - number)
@@ -119,6 +122,18 @@ def run_grid(
             return Outcome(number, len(missing) - number)
         ledger.end(run, seconds=time.monotonic() - start, finished=True)
     return Outcome(len(missing), 0)
+
+
+def _require_networks(missing: Sequence[Run]) -> None:
+    """Teachers and beginnings are there, or are still to be trained."""
+    to_come = {run.folder for run in missing}
+    for run in missing:
+        for folder in map(run.sibling, run.row.needs):
+            if folder not in to_come and not is_kept(folder):
+                raise InputError(
+                    f"{run.label} needs {folder / MODEL_FILE}, whose row is finished and whose "
+                    f"network is not here; remove its line from {LEDGER_FILE} to train it again"
+                )
 
 
 def train_or_resume(run: Run, recipe: Recipe, clock: Clock) -> None:

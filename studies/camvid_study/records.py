@@ -1,0 +1,73 @@
+"""`--records`: what is kept of finished runs without their networks, small enough for a repository.
+
+A folder of records is a study's folder without networks: `--tables` reads it, and a copy of it goes
+on as a study whose finished rows are not trained again.
+"""
+
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from camvid_study.ledger import Entry, Ledger, Session, read_ledger
+from camvid_study.scoring import SCORES_FILE
+from dualseg.core.errors import InputError
+from dualseg.core.files import new_file
+from dualseg.core.history import METRICS_FILE
+
+KEPT = (SCORES_FILE, METRICS_FILE)  # tables and intervals; learning curves
+FOLDER_OPTIONS = ("--data", "--out")
+
+
+def write_records(out: Path, target: Path) -> int:
+    """Adds the finished runs of a study to a folder of records; what is there already stays.
+
+    Args:
+        out: The study's folder.
+        target: Made where it is missing.
+
+    Returns:
+        The number of runs added.
+
+    Raises:
+        InputError: Nothing is finished yet, or a run is there already, trained at another time;
+            nothing is written then.
+    """
+    finished = [entry for entry in read_ledger(out).values() if entry.finished]
+    if not finished:
+        raise InputError(f"no run in {out} is finished yet; train some first (--data DIR)")
+    there = read_ledger(target)
+    new = []
+    for entry in map(_without_places, finished):
+        if entry.run not in there:
+            new.append(entry)
+        elif asdict(there[entry.run]) != asdict(entry):
+            raise InputError(
+                f"{target} has another {entry.run}, trained at another time; remove its line and "
+                "its folder there to take this one, or write to another folder"
+            )
+    for entry in new:
+        (target / entry.run).mkdir(parents=True, exist_ok=True)
+        for name in KEPT:
+            with new_file(target / entry.run / name) as file:
+                shutil.copyfile(out / entry.run / name, file)
+    Ledger(target).add(new)
+    return len(new)
+
+
+def _without_places(entry: Entry) -> Entry:
+    """Where folders lie on one machine is nobody else's business: their last names stay."""
+    return replace(entry, sessions=tuple(_without_place(session) for session in entry.sessions))
+
+
+def _without_place(session: Session) -> Session:
+    return replace(session, command=shlex.join(_last_names(shlex.split(session.command))))
+
+
+def _last_names(words: Sequence[str]) -> list[str]:
+    before = ["", *words]
+    return [
+        Path(word).name if option in FOLDER_OPTIONS else word
+        for option, word in zip(before, words, strict=False)
+    ]
