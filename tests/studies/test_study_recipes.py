@@ -1,5 +1,6 @@
 """The packaged recipes of the best networks are what the study trained."""
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ def settings(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
-@pytest.mark.parametrize(
-    ("recipe", "row"),
-    [
-        ("camvid_best_crops", SMALL_CROPS),
-        ("camvid_best_full", WHOLE_AFTER_CROPS),
-        ("camvid_best", TAUGHT_SSSR),
-    ],
-)
+ROWS = {
+    "camvid_best_crops": SMALL_CROPS,
+    "camvid_best_full": WHOLE_AFTER_CROPS,
+    "camvid_best": TAUGHT_SSSR,
+}
+
+
+@pytest.mark.parametrize(("recipe", "row"), ROWS.items())
 def test_a_recipe_of_the_best_is_a_row_of_the_study(recipe: str, row: str):
     rows = [each for each in best_rows() if each.name == row]
     (run,) = plan_runs(rows, seeds=[0], epochs=100, out=Path("/out"))
@@ -34,3 +35,19 @@ def test_a_recipe_of_the_best_is_a_row_of_the_study(recipe: str, row: str):
     trained = recipe_of(run, data=Path("/data"), num_images=367, threads=None)
 
     assert settings(load_recipe(recipe)) == settings(trained)
+
+
+@pytest.mark.parametrize(("recipe", "row"), ROWS.items())
+def test_its_command_names_the_beginning_and_the_teacher_of_the_row(recipe: str, row: str):
+    (declared,) = [each for each in best_rows() if each.name == row]
+    runs = {name: f"=runs/{recipe}/checkpoints/last" for recipe, name in ROWS.items()}
+    needs = {
+        "training.init_weights": declared.begins_with,
+        "distillation.teacher": declared.teacher,
+    }
+    written = (files("dualseg.recipes") / f"{recipe}.yaml").read_text()
+
+    for key, name in needs.items():
+        assert written.count(key) == (name is not None)
+        if name is not None:
+            assert key + runs[name] in written
