@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from camvid_study.latency import LATENCY_FILE
 from camvid_study.ledger import Entry, Ledger, Session, read_ledger
 from camvid_study.scoring import SCORES_FILE
 from dualseg.core.errors import InputError
@@ -22,6 +23,9 @@ FOLDER_OPTIONS = ("--data", "--out")
 
 def write_records(out: Path, target: Path) -> int:
     """Adds the finished runs of a study to a folder of records; what is there already stays.
+
+    Only latencies are replaced where the study has measured some: as a whole, since those of
+    different measurements cannot be compared.
 
     Args:
         out: The study's folder.
@@ -50,10 +54,16 @@ def write_records(out: Path, target: Path) -> int:
     for entry in new:
         (target / entry.run).mkdir(parents=True, exist_ok=True)
         for name in KEPT:
-            with new_file(target / entry.run / name) as file:
-                shutil.copyfile(out / entry.run / name, file)
+            _copy(out / entry.run / name, target / entry.run / name)
     Ledger(target).add(new)
+    if (out / LATENCY_FILE).is_file():
+        _copy(out / LATENCY_FILE, target / LATENCY_FILE)
     return len(new)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with new_file(target) as file:
+        shutil.copyfile(source, file)
 
 
 def _without_places(entry: Entry) -> Entry:

@@ -68,6 +68,19 @@ def test_records_of_another_session_are_added_to(tmp_path: Path):
     ]
 
 
+def test_latencies_are_replaced_as_a_whole_and_only_by_others(tmp_path: Path):
+    out, target = tmp_path / "study", tmp_path / "records"
+    finish(runs_in(out)[0], out)
+    for rows in ({"one": 1}, {"two": 2}):
+        (out / "latency.json").write_text(json.dumps({"rows": rows}))
+        write_records(out, target)
+    (out / "latency.json").unlink()
+
+    write_records(out, target)
+
+    assert json.loads((target / "latency.json").read_text()) == {"rows": {"two": 2}}
+
+
 def test_a_run_that_is_there_already_is_not_replaced(tmp_path: Path):
     target = tmp_path / "records"
     for name, day in (("one", "monday"), ("two", "tuesday")):
