@@ -30,7 +30,9 @@ def imported(network, folder, **options):
 def assert_same_logits(found, expected):
     assert found.shape == expected.shape
     assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
-    assert (found.argmax(1) == expected.argmax(1)).float().mean() >= 0.9999
+    # Where two classes are exactly equal, either is the expected network's answer.
+    of_class_found = expected.gather(1, found.argmax(1, keepdim=True))
+    assert (of_class_found == expected.amax(1, keepdim=True)).float().mean() >= 0.9999
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,26 @@ from dualseg.metrics.calibration import Calibration
 
 
 def test_hand_worked_error_and_bins() -> None:
-    # Four pixels at confidence 0.8, three of them right; two at 0.6, none right; one ignored.
-    probs = torch.tensor([0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.99])
+    # Four pixels at confidence 0.75, two of them right; two at 0.55, none right; one ignored.
+    probs = torch.tensor([0.75, 0.75, 0.75, 0.75, 0.55, 0.55, 0.99])
     logits = torch.stack([probs.log(), (1 - probs).log()])[None, :, None]
-    target = [[0, 0, 0, 1, 1, 1, 255]]
+    target = [[0, 0, 1, 1, 1, 1, 255]]
     calibration = Calibration(num_bins=10)
     calibration.add(answer(target, [[0] * 7], 2, logits=logits))
     result = calibration.result(names(2))["calibration"]
-    assert result["ece"] == pytest.approx(4 / 6 * abs(0.75 - 0.8) + 2 / 6 * 0.6, abs=1e-5)
+    assert result["ece"] == pytest.approx(4 / 6 * (0.75 - 0.5) + 2 / 6 * 0.55, abs=1e-5)
     assert [b["pixels"] for b in result["bins"]] == [0, 0, 0, 0, 0, 2, 0, 4, 0, 0]
     assert result["bins"][7] == pytest.approx(
-        {"from": 0.7, "to": 0.8, "pixels": 4, "accuracy": 0.75, "confidence": 0.8}, abs=1e-5
+        {"from": 0.7, "to": 0.8, "pixels": 4, "accuracy": 0.5, "confidence": 0.75}, abs=1e-5
     )
     assert result["bins"][0]["accuracy"] is None
+
+
+def test_a_confidence_on_an_edge_is_in_the_bin_below() -> None:
+    calibration = Calibration(num_bins=4)
+    calibration.add(answer([[0]], [[0]], 2, logits=torch.zeros(1, 2, 1, 1)))  # 0.5 exactly
+    result = calibration.result(names(2))["calibration"]
+    assert [b["pixels"] for b in result["bins"]] == [0, 1, 0, 0]
 
 
 def test_a_sure_and_right_answer_has_no_error() -> None:
