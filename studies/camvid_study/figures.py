@@ -9,7 +9,7 @@ import numpy as np
 from camvid_study.intervals import Interval
 from camvid_study.latency import row_key
 from camvid_study.plan import PARTS
-from camvid_study.rows import ALL, BASELINES, SSSR
+from camvid_study.rows import ALL, BASELINES, FULL_LABEL
 from camvid_study.summary import THIN, Difference, Place, Result
 from dualseg.core.errors import InputError
 from dualseg.core.files import new_file
@@ -60,7 +60,7 @@ def write_figures(
             own = [d for d in differences[place] if of_place[d.row].row.part == part]
             if own:
                 written.append(_save(_gains(own), folder / f"gains_{part}_{name}.svg"))
-        compared = [d for d in differences[place] if d.row in (SSSR, ALL)]
+        compared = [d for d in differences[place] if d.row in (FULL_LABEL, ALL)]
         compared = [each for each in compared if each.baseline in BASELINES]
         if compared:
             path = folder / f"classes_{name}.svg"
@@ -108,7 +108,7 @@ def _gains(differences: Sequence[Difference]) -> Any:
 
 def _classes(differences: Sequence[Difference], class_names: Sequence[str]) -> Any:
     """Gain of each class in points, with its interval over seeds."""
-    figure, axes = _figure(height=0.36 * len(class_names) + 1.6)
+    figure, axes = _figure(height=0.42 * len(class_names) + 1.7)
     step = 0.8 / len(differences)
     for number, each in enumerate(differences):
         shown = [(i, each.over_seeds[n]) for i, n in enumerate(class_names) if n in each.over_seeds]
@@ -123,7 +123,7 @@ def _classes(differences: Sequence[Difference], class_names: Sequence[str]) -> A
     axes.set_yticks(range(len(class_names)), marked)
     axes.invert_yaxis()
     axes.set_xlabel("points of IoU (bar: 95 % interval over seeds)")
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     return figure
 
 

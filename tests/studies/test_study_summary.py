@@ -157,6 +157,7 @@ def test_plots_are_written_for_what_is_there(tmp_path: Path):
     assert [path.name.split("_")[0] for path in written] == ["cost", "curves", "gains", "classes"]
     assert "full label against low label" in written[2].read_text()
     classes = written[3].read_text()
+    assert "full label against low label" in classes
     assert "+SSSR +SISR +FA against full label" in classes
     assert "pole (thin)" in classes
 
