@@ -1,0 +1,31 @@
+"""What docs/study.md says of finished rows is what the records in the repository give."""
+
+from pathlib import Path
+
+import pytest
+
+from camvid_study.latency import read_latencies
+from camvid_study.summary import read_results
+from camvid_study.tables import differences_of, markdown_of
+
+ROOT = Path(__file__).parents[2]
+RECORDS, DOCUMENT = ROOT / "results" / "camvid" / "study", ROOT / "docs" / "study.md"
+BEGIN = "python studies/camvid.py --out results/camvid/study --tables"
+
+pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason="results/ is in the repository only")
+
+
+def rows_of_tables(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+
+
+def test_every_row_of_a_table_below_the_command_is_what_the_command_writes():
+    section = DOCUMENT.read_text().partition(BEGIN)[2].partition("\n## ")[0]
+    results = read_results(RECORDS)
+    differences = {place: differences_of(of_place) for place, of_place in results.items()}
+
+    printed = markdown_of(results, differences, read_latencies(RECORDS))
+
+    shown = rows_of_tables(section)
+    assert len(shown) > 10
+    assert [row for row in shown if row not in rows_of_tables(printed)] == []
