@@ -76,8 +76,14 @@ def _without_place(session: Session) -> Session:
 
 
 def _last_names(words: Sequence[str]) -> list[str]:
-    before = ["", *words]
-    return [
-        Path(word).name if option in FOLDER_OPTIONS else word
-        for option, word in zip(before, words, strict=False)
-    ]
+    kept, option = [], ""
+    for word in words:
+        name, equals, path = word.partition("=")
+        if option in FOLDER_OPTIONS:
+            kept.append(Path(word).name)
+        elif equals and name in FOLDER_OPTIONS:
+            kept.append(f"{name}={Path(path).name}")
+        else:
+            kept.append(word)
+        option = word
+    return kept

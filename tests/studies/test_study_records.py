@@ -12,7 +12,7 @@ from camvid_study.plan import Run, only, plan_runs, recipe_of, rows_of
 from camvid_study.records import write_records
 from dualseg.core.errors import InputError
 
-COMMAND = "python studies/camvid.py --data /me/CamVid --rows 'low label,full label' --out /me/study"
+COMMAND = "python studies/camvid.py --data /me/CamVid --rows 'low label,full label' --out=/me/study"
 
 
 def runs_in(out: Path) -> list[Run]:
@@ -49,7 +49,7 @@ def test_records_have_scores_and_curves_and_no_place_of_this_machine(tmp_path: P
     assert files == ["rows.jsonl", f"{folder}/metrics.jsonl", f"{folder}/scores.json"]
     (entry,) = read_ledger(target).values()
     assert entry.sessions[0].command == (
-        "python studies/camvid.py --data CamVid --rows 'low label,full label' --out study"
+        "python studies/camvid.py --data CamVid --rows 'low label,full label' --out=study"
     )
     assert entry.seconds == 60.0
 
