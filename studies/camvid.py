@@ -20,6 +20,7 @@ from pathlib import Path
 from camvid_study.plan import PARTS, only, plan_runs, rows_of
 from camvid_study.rows import HOSTS, SIZES, Row
 from dualseg.core.errors import InputError
+from dualseg.core.files import make_folder
 from dualseg.training.interruption import Interrupted
 
 
@@ -103,7 +104,7 @@ def train_part(options: argparse.Namespace, out: Path, command: list[str]) -> No
         raise InputError("training needs --data DIR, CamVid in the layout of the SegNet tutorial")
     clock = Clock(None if options.minutes is None else 60 * options.minutes)
     runs = plan_runs(_rows(options), seeds=options.seeds, epochs=options.epochs, out=out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     data = StudyData(options.data, out, options.threads, resident=options.resident)
     ledger = Ledger(out)
     if options.dry_run:
@@ -152,7 +153,7 @@ def print_ceiling(data: Path | None, out: Path) -> None:
 
     if data is None:
         raise InputError("--ceiling needs --data DIR, CamVid in the layout of the SegNet tutorial")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, scores in write_ceiling(open_camvid(data, "val"), out).items():
         classes = ", ".join(f"{key} {value:.3f}" for key, value in scores["iou"].items() if value)
         print(f"{name}: mIoU {scores['miou']:.4f} ({classes})")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dualseg.core.errors import InputError, nearest
-from dualseg.core.files import new_folder
+from dualseg.core.files import make_folder, new_folder
 from dualseg.data.dataset import Pair
 from dualseg.data.datasets.camvid import open_camvid
 
@@ -24,7 +24,8 @@ def make_fold(root: Path, drive: str, target: Path) -> Path:
         target: The new folder; its val split is the drive, its train split the other ones.
 
     Raises:
-        InputError: There is no such drive, it is the only one, or `target` is there already.
+        InputError: There is no such drive, it is the only one, `target` is there already, or the
+            folder it lies in cannot be made.
     """
     pairs = open_camvid(root, "train").pairs
     drives = sorted({drive_of(pair) for pair in pairs})
@@ -32,7 +33,7 @@ def make_fold(root: Path, drive: str, target: Path) -> Path:
         raise InputError(f"there is no drive {drive!r} in train; {nearest(drive, drives)}")
     if len(drives) == 1:
         raise InputError(f"{drive} is the only drive in train; nothing is left to train on")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with new_folder(target) as folder:
         for split in ("train", "val"):
             os.symlink(root.resolve() / "train", folder / split)

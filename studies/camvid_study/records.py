@@ -14,7 +14,7 @@ from camvid_study.latency import LATENCY_FILE
 from camvid_study.ledger import Entry, Ledger, Session, read_ledger
 from camvid_study.scoring import SCORES_FILE
 from dualseg.core.errors import InputError
-from dualseg.core.files import new_file
+from dualseg.core.files import make_folder, new_file
 from dualseg.core.history import METRICS_FILE
 
 KEPT = (SCORES_FILE, METRICS_FILE)  # tables and intervals; learning curves
@@ -35,8 +35,8 @@ def write_records(out: Path, target: Path) -> int:
         The number of runs added.
 
     Raises:
-        InputError: Nothing is finished yet, or a run is there already, trained at another time;
-            nothing is written then.
+        InputError: Nothing is finished yet, or a run is there already, trained at another time, or
+            the folder cannot be made; nothing is written then.
     """
     finished = [entry for entry in read_ledger(out).values() if entry.finished]
     if not finished:
@@ -52,7 +52,7 @@ def write_records(out: Path, target: Path) -> int:
                 "its folder there to take this one, or write to another folder"
             )
     for entry in new:
-        (target / entry.run).mkdir(parents=True, exist_ok=True)
+        make_folder(target / entry.run)
         for name in KEPT:
             _copy(out / entry.run / name, target / entry.run / name)
     Ledger(target).add(new)

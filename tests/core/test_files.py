@@ -9,6 +9,7 @@ from dualseg.core import files
 from dualseg.core.errors import InputError
 from dualseg.core.files import (
     DiskFullError,
+    make_folder,
     new_folder,
     remove_stale,
     write_bytes,
@@ -85,6 +86,20 @@ def test_a_full_disk_is_told_where_the_folder_could_not_even_be_made(tmp_path, m
     monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(DiskFullError, match="bytes free"), new_folder(tmp_path / "a" / "b"):
         pass
+
+
+def test_a_folder_is_made_with_those_above_it_and_an_old_one_stays(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "a" / "b" / "kept").touch()
+    make_folder(tmp_path / "a" / "b")
+    assert os.listdir(tmp_path / "a" / "b") == ["kept"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_an_input_error(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=f"cannot make the folder {path}: "):
+            make_folder(path)
 
 
 def test_a_file_name_that_is_no_utf_8_can_be_written_about(tmp_path):

@@ -101,6 +101,23 @@ def test_nothing_finished_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not (tmp_path / "records").exists()
 
 
+@pytest.mark.parametrize("option", ["--records", "--ceiling", "--dry-run"])
+def test_a_file_where_a_folder_is_to_be_made_is_said(
+    option: str, tiny_camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    study, blocked = tmp_path / "study", tmp_path / "file" / "below"
+    finish(runs_in(study)[0], study)
+    blocked.parent.touch()
+    records = ["--records", str(blocked), "--out", str(study)]
+    arguments = records if option == "--records" else [option, "--out", str(blocked)]
+
+    code = camvid.main([*arguments, "--data", str(tiny_camvid)])
+
+    said = capsys.readouterr().err
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith("error: ")
+
+
 def test_a_copy_of_records_goes_on_and_says_which_network_it_lacks(
     tiny_camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

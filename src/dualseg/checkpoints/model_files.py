@@ -19,7 +19,7 @@ from dualseg.checkpoints.tensors import (
 from dualseg.config import Recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.facts import FORMAT, ModelFacts
-from dualseg.core.files import write_bytes, write_json
+from dualseg.core.files import make_folder, write_bytes, write_json
 from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.model import DsrlModel
 from dualseg.models.segmentation import SegmentationModel
@@ -39,10 +39,7 @@ def save_model(folder: Path, model: nn.Module, facts: ModelFacts) -> None:
     """
     weights = model.state_dict()
     require_finite(weights, origin="the network to save")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from None
+    make_folder(folder)
     (folder / CHECKSUMS_FILE).unlink(missing_ok=True)  # of what stood there before
     write_bytes(folder / WEIGHTS_FILE, pack_tensors(weights))
     write_json(folder / FACTS_FILE, facts.to_dict())

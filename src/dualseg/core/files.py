@@ -94,6 +94,18 @@ def new_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it; one that is there stays as it is.
+
+    Raises:
+        InputError: A file is in the way, or nothing may be written there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path}: {error.strerror}") from None
+
+
 def remove_stale(folder: Path) -> list[Path]:
     """Removes temporary files and folders that a killed process left in `folder`; returns them."""
     stale = list(folder.glob(f"{TEMPORARY_MARK}*"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dualseg.core.errors import InputError
-from dualseg.core.files import DiskFullError, remove_stale
+from dualseg.core.files import DiskFullError, make_folder, remove_stale
 from dualseg.core.geometry import Size
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.one_file import FilePlan, Outputs, predict_one, single_thing
@@ -118,7 +118,7 @@ def predict_share(
     """As `predict_files`, but images that could not be read are in the list, with the reason."""
     everything = find_inputs(inputs)
     paths = options.share.of(everything)
-    _make_folder(out_dir)
+    make_folder(out_dir)
     if options.resume and options.share == ALL:
         remove_stale(out_dir)
     tell = progress or _say_nothing
@@ -172,13 +172,6 @@ def _predict(
 def _no_memory(path: Path, error: BaseException) -> str:
     first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return f"{path} needs more memory than there is ({first_line}); predict it with --tile 512x512"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from None
 
 
 def _say_nothing(done: int, total: int) -> None:

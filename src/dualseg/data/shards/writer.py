@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dualseg.core.errors import InputError
-from dualseg.core.files import write_atomic, write_bytes
+from dualseg.core.files import make_folder, write_atomic, write_bytes
 from dualseg.core.image_spec import Pixels
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import SegmentationDataset, images_of
@@ -74,10 +74,7 @@ def write_shards(
     if len(source) == 0:
         raise InputError(f"the split {source.split!r} holds no image, so there is nothing to write")
     before = _record_so_far(source, out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}") from None
+    make_folder(out)
     if progress is not None:
         progress(0, len(source))
     paths, records = [], []
