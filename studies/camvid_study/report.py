@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from camvid_study.crops import write_crops
+from camvid_study.crops import SHOWN, write_crops
 from camvid_study.figures import write_figures
 from camvid_study.latency import read_latencies
 from camvid_study.rows import SIZES
 from camvid_study.shrunk import SHRUNK_FOLDER, make_shrunk
 from camvid_study.summary import read_results
 from camvid_study.tables import differences_of, json_of, markdown_of
+from dualseg.cli.console import say
 from dualseg.core.files import write_json, write_text
 from dualseg.data.datasets.camvid import open_camvid
 
@@ -36,5 +37,7 @@ def write_report(out: Path, *, data: Path | None) -> Path:
             is_shrunk = SIZES[size].shrunk
             root = make_shrunk(data, out / SHRUNK_FOLDER) if is_shrunk else data
             target = out / "looks" / f"{epochs}_{size}_{host}.png"
-            write_crops(of_place, open_camvid(root, "val"), target)
+            if write_crops(of_place, open_camvid(root, "val"), target) is None:
+                needed = ", ".join(SHOWN)
+                say(f"no crops for {host}, {size}: they need the networks of {needed}, one seed")
     return out / "tables.md"

@@ -26,6 +26,7 @@ def test_every_row_of_a_table_below_the_command_is_what_the_command_writes():
 
     printed = markdown_of(results, differences, read_latencies(RECORDS))
 
+    assert (RECORDS / "tables.md").read_text() == printed
     shown = rows_of_tables(section)
     assert len(shown) > 10
     assert [row for row in shown if row not in rows_of_tables(printed)] == []
