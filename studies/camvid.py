@@ -17,8 +17,9 @@ import shlex
 import sys
 from pathlib import Path
 
+from camvid_study.hosts import HOSTS
 from camvid_study.plan import PARTS, only, plan_runs, rows_of
-from camvid_study.rows import HOSTS, SIZES, Row
+from camvid_study.rows import SIZES, Row
 from dualseg.core.errors import InputError
 from dualseg.core.files import make_folder
 from dualseg.training.interruption import Interrupted

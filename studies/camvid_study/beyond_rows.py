@@ -1,8 +1,10 @@
 """Part `beyond`: what else helps at the same input, on the fair baseline and on SSSR."""
 
+from pathlib import Path
 from typing import Any
 
-from camvid_study.rows import FULL_INPUT, FULL_LABEL, SIZES, SSSR, Row, combined
+from camvid_study.hosts import HOSTS, fitted_rates
+from camvid_study.rows import FULL_INPUT, FULL_LABEL, SSSR, Row, combined
 from dualseg.training.ablation import VARIANTS
 
 Sections = dict[str, dict[str, Any]]
@@ -27,23 +29,35 @@ COMBINED: tuple[str, ...] = ("balanced crops", "Lovász", "RegNetX-400MF")
 
 
 def beyond_rows(size: str, host: str) -> list[Row]:
-    """All of one size and host: each change on `full label` and on `+SSSR`."""
+    """All of one size and host: each change on `full label` and on `+SSSR`.
+
+    Left out is what a host has already, and another backbone where it begins with weights.
+    """
     rows = []
+    teacher = HOSTS[host].teacher or FULL_INPUT
+    fitting = [name for name, each in CHANGES.items() if _fits(host, each)]
     for base in (FULL_LABEL, SSSR):
-        for name, changes in _changes(size).items():
-            rows.append(_row(name, base, size, host, changes))
-        rows.append(_row(TAUGHT, base, size, host, {}, teacher=FULL_INPUT))
+        for name in fitting:
+            rows.append(_row(name, base, size, host, CHANGES[name]))
+        rows.append(_row(STRIDE_8, base, size, host, _stride_8(size)))
+        rows.append(_row(TAUGHT, base, size, host, {}, teacher=teacher))
         rows.append(_row(LONGER, base, size, host, {}, length=2.0))
-    joined = combined(*(CHANGES[name] for name in COMBINED))
+    joined = combined(*(CHANGES[name] for name in COMBINED if name in fitting))
     for base in (FULL_LABEL, SSSR):
-        rows.append(_row(TOGETHER, base, size, host, joined, teacher=FULL_INPUT, length=2.0))
+        rows.append(_row(TOGETHER, base, size, host, joined, teacher=teacher, length=2.0))
     return rows
 
 
-def _changes(size: str) -> dict[str, Sections]:
+def _fits(host: str, changes: Sections) -> bool:
+    had = HOSTS[host].changes
+    keeps_weights = HOSTS[host].weights is None or "backbone" not in changes.get("model", {})
+    return keeps_weights and combined(had, changes) != had
+
+
+def _stride_8(size: str) -> Sections:
     """A finer deepest map keeps its reach only with larger rates."""
-    rates = [2 * rate for rate in SIZES[size].low_rates]
-    return {**CHANGES, STRIDE_8: {"model": {"output_stride": 8, "atrous_rates": rates}}}
+    rates = fitted_rates(size, 8, is_full_input=False)
+    return {"model": {"output_stride": 8, "atrous_rates": list(rates)}}
 
 
 def _row(
@@ -53,7 +67,7 @@ def _row(
     host: str,
     changes: Sections,
     *,
-    teacher: str | None = None,
+    teacher: str | Path | None = None,
     length: float = 1.0,
 ) -> Row:
     return Row(

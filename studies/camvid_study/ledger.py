@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import dualseg
-from camvid_study.plan import Run
+from camvid_study.plan import MODEL_FILE, Run
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_text
@@ -175,8 +175,10 @@ def what_counts(recipe: Recipe) -> dict[str, Any]:
         for key in keys:
             del settings[section][key]
     start = settings["training"]["init_weights"]
-    if start is not None:  # which row it is, wherever the study lies
-        settings["training"]["init_weights"] = Path(start).parents[1].name
+    if start is not None:  # which row or file it is, wherever the study lies
+        path = Path(start)
+        is_row = path.name == MODEL_FILE
+        settings["training"]["init_weights"] = path.parents[1].name if is_row else path.stem
     return settings
 
 

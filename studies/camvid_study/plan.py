@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from camvid_study.ablation_rows import ablation_rows
 from camvid_study.best_rows import best_rows
 from camvid_study.beyond_rows import beyond_rows
-from camvid_study.rows import HOSTS, SIZES, Row, combined, slug
+from camvid_study.hosts import HOSTS, OWN_NETWORK, fitted_rates
+from camvid_study.rows import SIZES, Changes, Row, combined, slug
 from camvid_study.scratch_rows import scratch_rows
 from camvid_study.variant_rows import variant_rows
 from dualseg.config import Recipe, check_recipe, load_recipe
@@ -49,6 +50,10 @@ class Run:
         """Folder of the run of another row at the same size, host, length and seed."""
         return self.folder.parents[1] / slug(name) / self.folder.name
 
+    def weights_of(self, network: str | Path) -> str:
+        """File of another row's network, by the row's name; a file is that itself."""
+        return str(self.sibling(network) / MODEL_FILE if isinstance(network, str) else network)
+
 
 def rows_of(part: str, *, sizes: Sequence[str], hosts: Sequence[str]) -> list[Row]:
     """Every row that a part needs, each after those it needs.
@@ -61,7 +66,7 @@ def rows_of(part: str, *, sizes: Sequence[str], hosts: Sequence[str]) -> list[Ro
         hosts: Names in `HOSTS`, in this order.
 
     Raises:
-        InputError: An unknown name.
+        InputError: An unknown name, or nothing is declared for these.
     """
     for name, known in (*((s, SIZES) for s in sizes), *((h, HOSTS) for h in hosts)):
         if name not in known:
@@ -70,7 +75,11 @@ def rows_of(part: str, *, sizes: Sequence[str], hosts: Sequence[str]) -> list[Ro
         raise InputError(f"there is no part {part!r}; {nearest(part, PARTS)}")
     if part in _OF_OWN_NETWORKS:
         return _OF_OWN_NETWORKS[part]()
-    return [row for size in sizes for host in hosts for row in _rows_at(part, size, host)]
+    places = [(size, host) for size in sizes for host in hosts if size in HOSTS[host].sizes]
+    if not places:
+        trained = "; ".join(f"{host} at {', '.join(HOSTS[host].sizes)}" for host in hosts)
+        raise InputError(f"nothing is declared at {', '.join(sizes)}; {trained}")
+    return [row for size, host in places for row in _rows_at(part, size, host)]
 
 
 def only(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
@@ -134,13 +143,12 @@ def recipe_of(
     """
     row, size = run.row, SIZES[run.row.size]
     base = load_recipe(BASE).model_dump()
-    steps = max(1, num_images // base["training"]["batch_size"])
+    sections = {name: values for name, values in base.items() if isinstance(values, dict)}
+    changes = combined(_host_changes(row), row.changes)
+    batch_size = combined(sections, changes)["training"]["batch_size"]
+    steps = max(1, num_images // batch_size)
     epochs = row.epochs(run.epochs)
     common: dict[str, dict[str, Any]] = {
-        "model": {
-            **HOSTS.get(row.host, {}),
-            "atrous_rates": size.full_rates if row.is_full_input else size.low_rates,
-        },
         "data": {
             "root": str(data),
             "crop_size": size.picture,
@@ -156,11 +164,10 @@ def recipe_of(
     }
     taught: dict[str, dict[str, Any]] = {}
     if row.teacher is not None:
-        taught["distillation"] = {"teacher": str(run.sibling(row.teacher) / MODEL_FILE)}
+        taught["distillation"] = {"teacher": run.weights_of(row.teacher)}
     if row.begins_with is not None:
-        taught["training"] = {"init_weights": str(run.sibling(row.begins_with) / MODEL_FILE)}
-    sections = {name: values for name, values in base.items() if isinstance(values, dict)}
-    settings = {**base, **combined(sections, common, row.changes, taught), "seed": run.seed}
+        taught["training"] = {"init_weights": run.weights_of(row.begins_with)}
+    settings = {**base, **combined(sections, common, changes, taught), "seed": run.seed}
     return check_recipe(settings, origin=f"row {row.name}")
 
 
@@ -168,7 +175,22 @@ def _folder(out: Path, row: Row, epochs: int) -> Path:
     return out / "runs" / f"{epochs}_epochs" / row.size / row.host / slug(row.name)
 
 
+def _host_changes(row: Row) -> Changes:
+    if row.host == OWN_NETWORK:
+        return {}
+    host = HOSTS[row.host]
+    rates = fitted_rates(row.size, host.output_stride, is_full_input=row.is_full_input)
+    return combined(host.changes, {"model": {"atrous_rates": rates}})
+
+
 def _rows_at(part: str, size: str, host: str) -> list[Row]:
+    """A row begins with its host's weights unless it says what else it begins with."""
+    rows = _declared_at(part, size, host)
+    weights = HOSTS[host].weights
+    return [row if row.begins_with else replace(row, begins_with=weights) for row in rows]
+
+
+def _declared_at(part: str, size: str, host: str) -> list[Row]:
     ablation = ablation_rows(size, host)
     if part == "ablation":
         return ablation

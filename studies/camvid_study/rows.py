@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dualseg.core.geometry import Size
@@ -22,35 +23,18 @@ class InputSize:
 
     Args:
         picture: (height, width) of images and labels, in training and when scored.
-        low_rates: ASPP rates fitted to the deepest map at half that size.
-        full_rates: Likewise for the network that is fed the picture itself.
         shrunk: Whether the pictures are CamVid's at half size.
     """
 
     picture: Size
-    low_rates: tuple[int, ...]
-    full_rates: tuple[int, ...]
     shrunk: bool
 
 
 SIZES = {
-    "90x120": InputSize((180, 240), (2, 4, 6), (3, 6, 9), shrunk=True),
-    "180x240": InputSize((360, 480), (3, 6, 9), (6, 12, 18), shrunk=False),
+    "90x120": InputSize((180, 240), shrunk=True),
+    "180x240": InputSize((360, 480), shrunk=False),
 }
 """Input of the low-resolution networks -> what belongs to it."""
-
-HOSTS: dict[str, dict[str, Any]] = {
-    "resnet18": {"name": "deeplabv3plus", "backbone": "resnet18"},
-    "mobilenet_v2": {
-        "name": "deeplabv3plus",
-        "backbone": "mobilenet_v2",
-        "head_options": {"channels": 128, "dropout": 0.1},  # light throughout
-    },
-}
-"""DeepLabV3+ on an ordinary backbone and on a light one, both from random weights."""
-
-OWN_NETWORK = "small"
-"""The host of rows that name their whole network themselves."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +45,11 @@ class Row:
         name: Unique at its size and host.
         part: Of the study that declares it.
         size: A name in `SIZES`.
-        host: A name in `HOSTS`.
+        host: A name in `hosts.HOSTS`, or `hosts.OWN_NETWORK`.
         changes: Laid on the base and the host, section by section, key by key.
         against: Names of the rows it is compared with, at the same size and host.
-        teacher: Name of the row whose network teaches it.
-        begins_with: Name of the row whose weights it begins with.
+        teacher: Name of the row whose network teaches it, or the file of a network.
+        begins_with: Name of the row whose weights it begins with, or their file.
         length: Its epochs, as a multiple of those asked for.
         is_full_input: It is fed the picture itself, not half of it.
         is_step: Only a step towards another row; it stands in no table.
@@ -77,8 +61,8 @@ class Row:
     host: str
     changes: Changes = field(default_factory=dict)
     against: tuple[str, ...] = ()
-    teacher: str | None = None
-    begins_with: str | None = None
+    teacher: str | Path | None = None
+    begins_with: str | Path | None = None
     length: float = 1.0
     is_full_input: bool = False
     is_step: bool = False
@@ -86,7 +70,7 @@ class Row:
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the rows that are trained before it."""
-        return tuple(name for name in (self.teacher, self.begins_with) if name is not None)
+        return tuple(each for each in (self.teacher, self.begins_with) if isinstance(each, str))
 
     @property
     def input_name(self) -> str:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from camvid_study.rows import OWN_NETWORK, Row, combined
+from camvid_study.hosts import OWN_NETWORK
+from camvid_study.rows import Row, combined
 
 MAX_PARAMETERS = 5_000_000
 SIZE = "180x240"  # whose pictures are 360x480

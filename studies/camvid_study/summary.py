@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from camvid_study.hosts import HOSTS
 from camvid_study.intervals import Counts, Interval, iou, over_images, over_seeds
 from camvid_study.ledger import Entry, read_ledger
 from camvid_study.plan import PARTS, rows_of
-from camvid_study.rows import ALL, FULL_LABEL, HOSTS, LOW_LABEL, SIZES, SSSR, Row
+from camvid_study.rows import ALL, FULL_LABEL, LOW_LABEL, SIZES, SSSR, Row
 from camvid_study.scoring import read_scores
 from dualseg.core.errors import InputError
 

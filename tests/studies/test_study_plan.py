@@ -6,9 +6,12 @@ import pytest
 
 from camvid_study.best_rows import TAUGHT_SSSR, best_rows
 from camvid_study.figures import COLORS, PER_PLOT
+from camvid_study.hosts import HOSTS, RELEASED, fitted_rates
+from camvid_study.ledger import what_counts
 from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
-from camvid_study.rows import FULL_INPUT, HOSTS, LOW_LABEL, LOW_MAJORITY, SIZES, Row, combined, slug
+from camvid_study.rows import FULL_INPUT, LOW_LABEL, LOW_MAJORITY, SIZES, Row, combined, slug
 from camvid_study.scratch_rows import MAX_PARAMETERS, WHOLE_AFTER_CROPS, scratch_rows
+from dualseg.checkpoints.model_files import load_model
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 
@@ -20,10 +23,12 @@ def recipe(row: Row, seed: int = 0) -> Recipe:
     return recipe_of(run, data=Path("/data"), num_images=367, threads=None)
 
 
-def row_of(part: str, name: str) -> Row:
-    return next(
-        row for row in rows_of(part, sizes=["90x120"], hosts=["resnet18"]) if row.name == name
-    )
+def row_of(part: str, name: str, *, size: str = "90x120", host: str = "resnet18") -> Row:
+    return next(row for row in rows_of(part, sizes=[size], hosts=[host]) if row.name == name)
+
+
+def trained(part: str, name: str) -> Row:
+    return row_of(part, name, size="180x240", host="regnety_trained")
 
 
 def test_the_small_size_comes_first_and_then_seed_by_seed():
@@ -41,6 +46,8 @@ def test_the_small_size_comes_first_and_then_seed_by_seed():
         ("180x240", "resnet18", 1),
         ("180x240", "mobilenet_v2", 0),
         ("180x240", "mobilenet_v2", 1),
+        ("180x240", "regnety_trained", 0),
+        ("180x240", "regnety_trained", 1),
     ]
     assert [run.row.name for run in runs[:7]] == [
         "low label",
@@ -63,9 +70,12 @@ def test_every_row_is_a_recipe_with_a_folder_of_its_own(part: str):
         recipe_of(run, data=Path("/data"), num_images=367, threads=None)
 
 
+@pytest.mark.parametrize(("size", "host"), [("90x120", "resnet18"), ("180x240", "regnety_trained")])
 @pytest.mark.parametrize("part", PARTS)
-def test_what_a_row_needs_stands_before_it_and_its_baselines_are_there(part: str):
-    rows = rows_of(part, sizes=["90x120"], hosts=["resnet18"])
+def test_what_a_row_needs_stands_before_it_and_its_baselines_are_there(
+    part: str, size: str, host: str
+):
+    rows = rows_of(part, sizes=[size], hosts=[host])
 
     for number, row in enumerate(rows):
         before = {other.name for other in rows[:number]}
@@ -114,6 +124,74 @@ def test_a_teacher_is_the_full_input_run_of_the_same_seed():
 
     teacher = "/out/runs/60_epochs/90x120/resnet18/full_input/seed_2/model.safetensors"
     assert taught.distillation.teacher == teacher
+
+
+@pytest.mark.parametrize("part", ["ablation", "variants", "beyond"])
+def test_on_a_trained_host_every_row_begins_with_its_file_or_with_a_row_that_does(part: str):
+    rows = rows_of(part, sizes=["180x240"], hosts=["regnety_trained"])
+    starts = {row.name: row.begins_with for row in rows}
+
+    for start in starts.values():
+        while isinstance(start, str):
+            start = starts[start]
+        assert start == RELEASED / "camvid_full_360x480.safetensors"
+
+
+def test_a_trained_host_differs_between_rows_in_what_they_say_alone():
+    low, full = recipe(trained("ablation", "low label")), recipe(trained("ablation", "full label"))
+    ceiling = recipe(trained("ablation", FULL_INPUT))
+
+    assert low.model_copy(update={"data": full.data}) == full
+    assert (low.data.label_size, full.data.label_size) == ("input", "full")
+    assert full.model.atrous_rates == (2, 4, 6)
+    assert ceiling.model.atrous_rates == (3, 6, 9)
+    assert ceiling.training == full.training
+
+
+def test_a_trained_host_has_the_network_of_its_file():
+    network = recipe(trained("ablation", FULL_INPUT)).model
+    file = load_model(RELEASED / "camvid_full_360x480.safetensors").facts
+
+    assert file is not None
+    known = network.model_dump(mode="json")
+    for key in ("name", "backbone", "output_stride", "atrous_rates", "head_options"):
+        assert known[key] == file.architecture[key]
+
+
+def test_a_trained_host_is_taught_by_its_file():
+    taught = recipe(trained("beyond", "taught by full input on +SSSR"))
+
+    file = str(RELEASED / "camvid_full_360x480.safetensors")
+    assert taught.distillation.teacher == taught.training.init_weights == file
+
+
+def test_the_ledger_names_the_file_a_row_begins_with_and_not_its_place():
+    counted = what_counts(recipe(trained("ablation", "full label")))
+
+    assert counted["training"]["init_weights"] == "camvid_full_360x480"
+
+
+def test_a_trained_host_has_no_row_of_another_backbone_or_of_what_it_has_already():
+    names = {row.name for row in rows_of("beyond", sizes=["180x240"], hosts=["regnety_trained"])}
+
+    assert "OHEM on +SSSR" in names
+    assert not {"balanced crops on +SSSR", "RegNetX-400MF on +SSSR"} & names
+    joined = recipe(trained("beyond", "together on +SSSR"))
+    assert joined.model.backbone == "regnety_004"
+    assert "lovasz" in joined.loss.terms
+
+
+def test_a_host_at_a_size_where_it_is_not_declared_is_said():
+    with pytest.raises(InputError, match="nothing is declared at 90x120; regnety_trained at 180"):
+        rows_of("ablation", sizes=["90x120"], hosts=["regnety_trained"])
+
+
+def test_rates_follow_the_deepest_map():
+    assert fitted_rates("180x240", 16, is_full_input=True) == (6, 12, 18)
+    assert fitted_rates("180x240", 16, is_full_input=False) == (3, 6, 9)
+    assert fitted_rates("180x240", 8, is_full_input=False) == (6, 12, 18)
+    with pytest.raises(InputError, match="for 3x4 positions; of 6x8, 12x15, 23x30"):
+        fitted_rates("90x120", 32, is_full_input=False)
 
 
 def test_a_row_alone_brings_what_it_needs_and_nothing_else():

@@ -17,7 +17,7 @@ COMMAND = "python studies/camvid.py --data /me/CamVid --rows 'low label,full lab
 
 def runs_in(out: Path) -> list[Run]:
     rows = rows_of("best", sizes=[], hosts=[])
-    return plan_runs(only(rows, ["half input after small crops"]), seeds=[0], epochs=9, out=out)
+    return plan_runs(only(rows, ["whole pictures after small crops"]), seeds=[0], epochs=9, out=out)
 
 
 def finish(run: Run, out: Path, *, started: str = "2026-01-01T00:00:00+00:00") -> None:
@@ -64,7 +64,7 @@ def test_records_of_another_session_are_added_to(tmp_path: Path):
 
     assert [entry.name for entry in read_ledger(target).values()] == [
         "every stride on small crops",
-        "half input after small crops",
+        "whole pictures after small crops",
     ]
 
 
@@ -125,7 +125,7 @@ def test_a_copy_of_records_goes_on_and_says_which_network_it_lacks(
     finish(runs_in(out)[0], out)
     write_records(out, target)
     shutil.copytree(target, copy)
-    rows = ["--part", "best", "--rows", "half input after small crops", "--no-estimate"]
+    rows = ["--part", "best", "--rows", "whole pictures after small crops", "--no-estimate"]
     arguments = ["--data", str(tiny_camvid), "--epochs", "9", "--seeds", "0", *rows]
 
     assert camvid.main([*arguments, "--out", str(copy)]) == 2
