@@ -163,8 +163,9 @@ def print_ceiling(data: Path | None, out: Path) -> None:
 def _rows(options: argparse.Namespace) -> list[Row]:
     """Ablation covers all sizes and hosts; the other parts one each, unless more are named."""
     is_whole = options.part == "ablation"
-    sizes = options.sizes or (list(SIZES) if is_whole else list(SIZES)[:1])
     hosts = options.hosts or (list(HOSTS) if is_whole else list(HOSTS)[:1])
+    declared = [s for s in SIZES if any(s in HOSTS[h].sizes for h in hosts if h in HOSTS)]
+    sizes = options.sizes or (declared if is_whole else declared[:1])
     rows = rows_of(options.part, sizes=sizes, hosts=hosts)
     return rows if options.rows is None else only(rows, options.rows)
 

@@ -8,6 +8,7 @@ import pytest
 
 import camvid
 from camvid_study import plan, running
+from camvid_study.hosts import FITTED_RATES
 from camvid_study.ledger import read_ledger
 from camvid_study.rows import SIZES, InputSize
 
@@ -15,7 +16,9 @@ from camvid_study.rows import SIZES, InputSize
 @pytest.fixture
 def study(tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The command's arguments; every run has two steps."""
-    monkeypatch.setitem(SIZES, "90x120", InputSize((48, 64), (1, 2, 3), (1, 2, 3), shrunk=True))
+    monkeypatch.setitem(SIZES, "90x120", InputSize((48, 64), shrunk=True))
+    for positions in ((2, 2), (3, 4)):  # the deepest maps of 24x32 and 48x64
+        monkeypatch.setitem(FITTED_RATES, positions, (1, 2, 3))
     small = tmp_path / "base.yaml"
     small.write_text(plan.BASE.read_text().replace("batch_size: 8", "batch_size: 4"))
     monkeypatch.setattr(plan, "BASE", small)
@@ -80,7 +83,9 @@ def test_what_the_time_stopped_goes_on_to_the_same_weights(
     assert not stopped.finished
 
     monkeypatch.undo()
-    monkeypatch.setitem(SIZES, "90x120", InputSize((48, 64), (1, 2, 3), (1, 2, 3), shrunk=True))
+    monkeypatch.setitem(SIZES, "90x120", InputSize((48, 64), shrunk=True))
+    for positions in ((2, 2), (3, 4)):  # the deepest maps of 24x32 and 48x64
+        monkeypatch.setitem(FITTED_RATES, positions, (1, 2, 3))
     monkeypatch.setattr(plan, "BASE", tmp_path / "base.yaml")
     assert camvid.main([*study, *row]) == 0
     (finished,) = read_ledger(tmp_path / "out").values()
@@ -88,3 +93,13 @@ def test_what_the_time_stopped_goes_on_to_the_same_weights(
     assert len(finished.sessions) == 2
     models = [tmp_path / name / finished.run / running.MODEL_FILE for name in ("whole", "out")]
     assert models[0].read_bytes() == models[1].read_bytes()
+
+
+def test_a_host_of_one_size_needs_no_size_given(
+    tiny_camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    given = ["--data", str(tiny_camvid), "--out", str(tmp_path), "--seeds", "0", "--dry-run"]
+
+    assert camvid.main([*given, "--part", "beyond", "--hosts", "regnety_trained"]) == 0
+
+    assert "missing  OHEM on +SSSR (regnety_trained, 180x240 in, seed 0)" in capsys.readouterr().out
