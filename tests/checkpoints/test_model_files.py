@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from dualseg.checkpoints import model_files
@@ -266,12 +267,84 @@ def test_parts_that_were_not_declared_new_must_be_in_the_file(tmp_path):
         load_initial_weights(dsrl_network(2, seed=2), path, may_be_new=("ftm.",))
 
 
-def test_a_plain_network_becomes_the_host_and_its_classifier_is_left_out(tmp_path, network, facts):
-    save_model(tmp_path, network, facts)
-    model = dsrl_network(1, seed=2)
-    new = load_initial_weights(model, tmp_path, may_be_new=STAGED)
+def plain_network(*, num_classes: int = 3) -> nn.Module:
+    torch.manual_seed(3)
+    return create_model("deeplabv3plus", backbone="resnet18", num_classes=num_classes).eval()
+
+
+def dsrl_network_of(kind: str) -> nn.Module:
+    torch.manual_seed(2)
+    options = {"stage": 1, "sssr": kind}
+    return create_model("deeplabv3plus", backbone="resnet18", num_classes=3, dsrl=options).eval()
+
+
+def filled_from(path: Path, plain: nn.Module, kind: str) -> tuple[nn.Module, tuple[str, ...]]:
+    facts = ModelFacts(
+        architecture=plain.architecture,
+        labels=default_labels(plain.architecture["num_classes"]),
+    )
+    save_model(path, plain, facts)
+    model = dsrl_network_of(kind)
+    return model, load_initial_weights(model, path, may_be_new=STAGED)
+
+
+def test_a_plain_network_becomes_the_host(tmp_path):
+    plain = plain_network()
+
+    model, new = filled_from(tmp_path, plain, "deconvolution")
+
     assert new
     assert all(name.startswith("host.predictor.") for name in new)
-    plain = network.state_dict()
-    first = next(key for key in plain if key.startswith("backbone.") and plain[key].ndim == 4)
-    assert torch.equal(model.state_dict()[f"host.{first}"], plain[first])
+    for name, value in plain.backbone.state_dict().items():
+        assert torch.equal(model.host.backbone.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("kind", ["deconvolution", "bilinear", "official", "dootmaan", "sanje2v"])
+def test_its_classifier_goes_where_the_label_decoder_classifies_the_hosts_features(tmp_path, kind):
+    plain = plain_network()
+
+    model, new = filled_from(tmp_path, plain, kind)
+
+    decoder = model.host.predictor
+    own = decoder.get_submodule(decoder.host_classifier)
+    assert torch.equal(own.weight, plain.predictor.conv.weight)
+    assert torch.equal(own.bias, plain.predictor.conv.bias)
+    assert f"host.predictor.{decoder.host_classifier}.weight" not in new
+
+
+@pytest.mark.parametrize(("kind", "apart"), [("bilinear", 1e-5), ("deconvolution", 0.2)])
+def test_so_a_trained_network_with_a_new_label_decoder_begins_with_what_it_knows(
+    tmp_path, kind, apart
+):
+    plain = plain_network()
+    plain.predictor.conv.weight.data.mul_(100)  # logits as far apart as a trained network's
+    model, _ = filled_from(tmp_path, plain, kind)
+    images = torch.randn(1, 3, 64, 96)
+
+    with torch.no_grad():
+        features = plain.encode(images).features
+        known = F.interpolate(
+            plain.predictor.conv(features), size=(128, 192), mode="bilinear", align_corners=False
+        )
+        logits = model(images).logits
+        random = dsrl_network_of(kind)(images).logits
+
+    assert (logits - known).abs().max() < apart * known.std()
+    assert (random - known).abs().max() > known.std()
+
+
+def test_a_classifier_of_other_classes_is_left_out(tmp_path):
+    model, new = filled_from(tmp_path, plain_network(num_classes=4), "deconvolution")
+
+    assert "host.predictor.coarse.0.weight" in new
+    own = dsrl_network_of("deconvolution").state_dict()["host.predictor.coarse.0.weight"]
+    assert torch.equal(model.state_dict()["host.predictor.coarse.0.weight"], own)
+
+
+def test_a_label_decoder_without_such_a_classifier_starts_anew(tmp_path):
+    _, new = filled_from(tmp_path, plain_network(), "pixel_shuffle")
+
+    predictor = [
+        name for name in dsrl_network_of("pixel_shuffle").state_dict() if ".predictor." in name
+    ]
+    assert set(new) == set(predictor)

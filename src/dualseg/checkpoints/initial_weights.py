@@ -17,9 +17,10 @@ def load_initial_weights(
 ) -> tuple[str, ...]:
     """Loads a file's weights into a network that may have more parts than the file.
 
-    A plain network's file fits a DSRL network: its weights go into the host. Where the host's label
-    decoder is built otherwise than the plain classifier, the classifier is left out and the decoder
-    starts anew.
+    A plain network's file fits a DSRL network: its weights go into the host, and those of its
+    classifier to the one with which the label decoder reads the host's features, so that the
+    decoder begins with what the host knows. A classifier of another shape is left out, and so is
+    every one where the decoder has none; the decoder's other weights start anew.
 
     Args:
         model: Network to fill.
@@ -39,7 +40,7 @@ def load_initial_weights(
     require_finite(weights, origin=str(weights_path))
     expected = model.state_dict()
     if _starts_any(expected, HOST) and not _starts_any(weights, HOST):
-        weights, replaced = _move_into_host(weights, expected)
+        weights, replaced = _move_into_host(weights, expected, _classifier_name(model))
         may_be_new = (*may_be_new, PREDICTOR) if replaced else may_be_new
     new = {
         name: value
@@ -51,15 +52,24 @@ def load_initial_weights(
 
 
 def _move_into_host(
-    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], classifier: str | None
 ) -> tuple[dict[str, Tensor], bool]:
-    """Names under `host.`, and whether the file's classifier was left out."""
+    """Names under `host.`, and whether its predictor is not the file's."""
     moved = {HOST + name: value for name, value in weights.items()}
     theirs = {name for name in moved if name.startswith(PREDICTOR)}
-    ours = {name for name in expected if name.startswith(PREDICTOR)}
-    if theirs == ours:
+    if theirs == {name for name in expected if name.startswith(PREDICTOR)}:
         return moved, False
-    return {name: value for name, value in moved.items() if name not in theirs}, True
+    rest = {name: value for name, value in moved.items() if name not in theirs}
+    if classifier is None:
+        return rest, True
+    ours = {f"{PREDICTOR}{classifier}.{name.rpartition('.')[2]}": moved[name] for name in theirs}
+    fits = all(name in expected and expected[name].shape == ours[name].shape for name in ours)
+    return (rest | ours if fits else rest), True
+
+
+def _classifier_name(model: nn.Module) -> str | None:
+    """Of the decoder's own classifier of the host's features."""
+    return getattr(model.get_submodule("host.predictor"), "host_classifier", None)
 
 
 def _starts_any(names: Mapping[str, Tensor], prefix: str) -> bool:

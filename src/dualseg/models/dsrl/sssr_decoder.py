@@ -70,6 +70,11 @@ class SSSRDecoder(nn.Module):
         self.coarse = parts.coarse
         self.feature_channels = parts.feature_channels
 
+    @property
+    def host_classifier(self) -> str | None:
+        """Name of the 1x1 convolution that classifies the host's features as they are, if any."""
+        return _HOST_CLASSIFIERS[self.kind]
+
     def forward(self, features: Tensor, input_size: Size) -> Prediction:
         host_features = self.dropout(_enlarge(features, self.enlarge))
         features = self.upsample(host_features)
@@ -182,4 +187,13 @@ _BUILDERS = {
     "official": _official,
     "dootmaan": _dootmaan,
     "sanje2v": _sanje2v,
+}
+
+_HOST_CLASSIFIERS = {
+    "deconvolution": "coarse.0",
+    "pixel_shuffle": None,
+    "bilinear": "predict.0",
+    "official": "predict.0",
+    "dootmaan": "predict",
+    "sanje2v": "predict.0",
 }
