@@ -20,7 +20,7 @@ AGAINST = {
     "full label": (LOW_LABEL, LOW_MAJORITY),
     SSSR: BASELINES,
     SISR: (*BASELINES, SSSR),
-    ALL: (*BASELINES, SISR),
+    ALL: (*BASELINES, SSSR, SISR),  # SISR and FA together, and FA alone
     FULL_INPUT: BASELINES,
 }
 MAJORITY_CHANGES: dict[str, dict[str, Any]] = {
