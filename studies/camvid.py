@@ -3,6 +3,7 @@
     python studies/camvid.py --data CAMVID --out OUT [--part ablation] [--seeds 0,1,2] [--minutes N]
     python studies/camvid.py --out OUT --latency           # on an idle machine
     python studies/camvid.py --out OUT --ceiling --data CAMVID
+    python studies/camvid.py --out OUT --learned-part --data CAMVID
     python studies/camvid.py --out NEW --fold 0006R0 --data CAMVID
     python studies/camvid.py --out OUT --tables [--data CAMVID]
     python studies/camvid.py --out OUT --records RECORDS
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> int:
             print(write_fold(options.data, options.fold, out))
         elif options.ceiling:
             print_ceiling(options.data, out)
+        elif options.learned_part:
+            print_learned_parts(options.data, out)
         elif options.latency:
             from camvid_study.latency import measure_rows
 
@@ -86,6 +89,9 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--tables", action="store_true", help="tables, plots and crops of what is finished")
     add("--records", type=Path, metavar="DIR", help="add what is finished, without the networks")
     add("--ceiling", action="store_true", help="what a perfect answer at low size would score")
+    add(
+        "--learned-part", action="store_true", help="networks with SSSR's learned part, and without"
+    )
     add("--fold", metavar="DRIVE", help="write to --out the data with a training drive as val")
     add("--latency", action="store_true", help="measure the finished networks, in turns")
     add("--even-if-busy", action="store_true", help="measure latency beside other work")
@@ -158,6 +164,18 @@ def print_ceiling(data: Path | None, out: Path) -> None:
     for name, scores in write_ceiling(open_camvid(data, "val"), out).items():
         classes = ", ".join(f"{key} {value:.3f}" for key, value in scores["iou"].items() if value)
         print(f"{name}: mIoU {scores['miou']:.4f} ({classes})")
+
+
+def print_learned_parts(data: Path | None, out: Path) -> None:
+    """Of the finished networks that lie there, on CamVid's val split."""
+    from camvid_study.learned_part import learned_cells, write_learned_parts
+    from camvid_study.summary import read_results
+    from dualseg.visual.comparison_tables import markdown_table
+
+    if data is None:
+        raise InputError("--learned-part needs --data DIR, CamVid as the SegNet tutorial has it")
+    learned = write_learned_parts(out, data)
+    print(markdown_table(learned_cells(learned, read_results(out), out)))
 
 
 def _rows(options: argparse.Namespace) -> list[Row]:

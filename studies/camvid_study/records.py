@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from camvid_study.latency import LATENCY_FILE
+from camvid_study.learned_part import LEARNED_FILE, read_learned_parts
 from camvid_study.ledger import Entry, Ledger, Session, read_ledger
 from camvid_study.scoring import SCORES_FILE
 from dualseg.core.errors import InputError
-from dualseg.core.files import make_folder, new_file
+from dualseg.core.files import make_folder, new_file, write_json
 from dualseg.core.history import METRICS_FILE
 
 KEPT = (SCORES_FILE, METRICS_FILE)  # tables and intervals; learning curves
@@ -58,6 +59,9 @@ def write_records(out: Path, target: Path) -> int:
     Ledger(target).add(new)
     if (out / LATENCY_FILE).is_file():
         _copy(out / LATENCY_FILE, target / LATENCY_FILE)
+    learned = read_learned_parts(out)
+    if learned:
+        write_json(target / LEARNED_FILE, {**read_learned_parts(target), **learned})
     return len(new)
 
 

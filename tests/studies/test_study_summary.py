@@ -10,6 +10,7 @@ import pytest
 
 from camvid_study.crops import choose_images
 from camvid_study.figures import write_figures
+from camvid_study.learned_part import learned_cells
 from camvid_study.plan import rows_of
 from camvid_study.report import write_report
 from camvid_study.rows import Row
@@ -188,3 +189,29 @@ def test_a_report_is_made_from_the_files_alone(tmp_path: Path):
     (place,) = json.loads((tmp_path / "tables.json").read_text())["places"]
     assert place["rows"][0]["scores"]["miou"] == pytest.approx([0.5, 0.51, 0.52])
     assert np.isclose(place["label_shares"][0]["share"], 0.5)
+
+
+def test_the_table_has_means_over_the_seeds_that_are_known():
+    row = result("+SSSR", scores(80, 4), scores(80, 4), scores(80, 4))
+    shares = {"changed": 0.01, "mended": 0.004, "spoilt": 0.002, "miou": 0.5, "miou_without": 0.4}
+    other = {**shares, "changed": 0.03, "miou": 0.6}
+    runs = [folder.relative_to("/nowhere").as_posix() for folder in row.runs.values()]
+
+    head, line = learned_cells(
+        dict(zip(runs, (shares, other), strict=False)),
+        {(60, "90x120", "resnet18"): {"+SSSR": row}},
+        Path("/nowhere"),
+    )
+
+    assert head[3:7] == ["seeds", "changed", "mended", "spoilt"]
+    assert line == [
+        "+SSSR",
+        "resnet18",
+        "90x120",
+        "2",
+        "2.00 %",
+        "0.40 %",
+        "0.20 %",
+        "0.550",
+        "0.400",
+    ]
