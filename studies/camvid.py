@@ -3,7 +3,7 @@
     python studies/camvid.py --data CAMVID --out OUT [--part ablation] [--seeds 0,1,2] [--minutes N]
     python studies/camvid.py --out OUT --latency           # on an idle machine
     python studies/camvid.py --out OUT --ceiling --data CAMVID
-    python studies/camvid.py --out OUT --learned-part --data CAMVID
+    python studies/camvid.py --out OUT --networks --data CAMVID
     python studies/camvid.py --out NEW --fold 0006R0 --data CAMVID
     python studies/camvid.py --out OUT --tables [--data CAMVID]
     python studies/camvid.py --out OUT --records RECORDS
@@ -44,8 +44,8 @@ def main(arguments: list[str]) -> int:
             print(write_fold(options.data, options.fold, out))
         elif options.ceiling:
             print_ceiling(options.data, out)
-        elif options.learned_part:
-            print_learned_parts(options.data, out)
+        elif options.networks:
+            print_network_tables(options.data, out)
         elif options.latency:
             from camvid_study.latency import measure_rows
 
@@ -89,9 +89,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--tables", action="store_true", help="tables, plots and crops of what is finished")
     add("--records", type=Path, metavar="DIR", help="add what is finished, without the networks")
     add("--ceiling", action="store_true", help="what a perfect answer at low size would score")
-    add(
-        "--learned-part", action="store_true", help="networks with SSSR's learned part, and without"
-    )
+    add("--networks", action="store_true", help="measure finished networks at hand: where, and why")
     add("--fold", metavar="DRIVE", help="write to --out the data with a training drive as val")
     add("--latency", action="store_true", help="measure the finished networks, in turns")
     add("--even-if-busy", action="store_true", help="measure latency beside other work")
@@ -166,16 +164,13 @@ def print_ceiling(data: Path | None, out: Path) -> None:
         print(f"{name}: mIoU {scores['miou']:.4f} ({classes})")
 
 
-def print_learned_parts(data: Path | None, out: Path) -> None:
+def print_network_tables(data: Path | None, out: Path) -> None:
     """Of the finished networks that lie there, on CamVid's val split."""
-    from camvid_study.learned_part import learned_cells, write_learned_parts
-    from camvid_study.summary import read_results
-    from dualseg.visual.comparison_tables import markdown_table
+    from camvid_study.network_tables import write_network_tables
 
     if data is None:
-        raise InputError("--learned-part needs --data DIR, CamVid as the SegNet tutorial has it")
-    learned = write_learned_parts(out, data)
-    print(markdown_table(learned_cells(learned, read_results(out), out)))
+        raise InputError("--networks needs --data DIR, CamVid in the layout of the SegNet tutorial")
+    print(write_network_tables(out, data))
 
 
 def _rows(options: argparse.Namespace) -> list[Row]:

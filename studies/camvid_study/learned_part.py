@@ -4,7 +4,7 @@ Our label decoder adds what it has learned to the host's own logits, enlarged. W
 network answers as its host would, from the very same weights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -12,16 +12,9 @@ from typing import Any, cast
 import numpy as np
 from torch import nn
 
-from camvid_study.plan import MODEL_FILE
-from camvid_study.rows import SIZES
-from camvid_study.shrunk import SHRUNK_FOLDER, make_shrunk
-from camvid_study.summary import Place, Result, read_results
-from dualseg.checkpoints.json_files import read_json
-from dualseg.checkpoints.model_files import load_model
-from dualseg.core.errors import InputError
-from dualseg.core.files import write_json
+from camvid_study.at_hand import Numbers, mean_of, of_seeds
+from camvid_study.summary import Place, Result
 from dualseg.data.dataset import SegmentationDataset
-from dualseg.data.datasets.camvid import open_camvid
 from dualseg.inference.predictor import Predictor
 from dualseg.metrics.confusion import confusion_matrix
 from dualseg.metrics.scores import scores_from_confusion
@@ -30,48 +23,21 @@ from dualseg.visual.comparison_tables import Cells
 
 LEARNED_FILE = "learned_part.json"
 
-Shares = Mapping[str, float]
-"""`changed`, `mended`, `spoilt`: of the known pixels; `miou` and `miou_without`."""
+
+def measure_learned_part(model: nn.Module, dataset: SegmentationDataset) -> Numbers | None:
+    """`compare_without`; None where the decoder is another, or there is none."""
+    return None if _decoder(model) is None else compare_without(model, dataset)
 
 
-def write_learned_parts(out: Path, data: Path) -> dict[str, Shares]:
-    """Adds the networks at hand to `OUT/learned_part.json`, run by run; returns all it holds.
-
-    Args:
-        out: The study's folder.
-        data: CamVid.
-
-    Raises:
-        InputError: No finished network here has such a decoder.
-    """
-    found = read_learned_parts(out)
-    for (_, size, _), of_place in read_results(out).items():
-        root = make_shrunk(data, out / SHRUNK_FOLDER) if SIZES[size].shrunk else data
-        for folder in [run for result in of_place.values() for run in result.runs.values()]:
-            run = folder.relative_to(out).as_posix()
-            if run in found or not (folder / MODEL_FILE).is_file():
-                continue
-            model = load_model(folder / MODEL_FILE)
-            if _decoder(model) is not None:
-                found[run] = compare_without(model, open_camvid(root, "val"))
-                write_json(out / LEARNED_FILE, found)
-    if not found:
-        raise InputError(f"no network in {out} adds something learned to its host's logits")
-    return found
-
-
-def read_learned_parts(out: Path) -> dict[str, Shares]:
-    """Run -> its shares; empty before the first measurement."""
-    path = out / LEARNED_FILE
-    return dict(read_json(path)) if path.is_file() else {}
-
-
-def compare_without(model: nn.Module, dataset: SegmentationDataset) -> Shares:
+def compare_without(model: nn.Module, dataset: SegmentationDataset) -> Numbers:
     """How much the learned part changes, mends and spoils.
 
     Args:
         model: Pruned, with a label decoder that adds to enlarged logits.
         dataset: Whose whole images are predicted, at the size they have.
+
+    Returns:
+        Shares of the known pixels: `changed`, `mended`, `spoilt`; `miou` and `miou_without`.
     """
     plain = without_learned_part(model)
     labels = dataset.labels
@@ -112,26 +78,19 @@ def without_learned_part(model: nn.Module) -> nn.Module:
 
 
 def learned_cells(
-    learned: Mapping[str, Shares], results: Mapping[Place, Mapping[str, Result]], out: Path
+    measured: Mapping[str, Numbers], results: Mapping[Place, Mapping[str, Result]], out: Path
 ) -> Cells:
     """Head, and one line a row; means over the seeds. The head alone where nothing is known."""
     lines = [["", "host", "input", "seeds", "changed", "mended", "spoilt", "mIoU", "without"]]
     for (_, size, host), of_place in results.items():
         for name, result in of_place.items():
-            runs = [run.relative_to(out).as_posix() for run in result.runs.values()]
-            known = [learned[run] for run in runs if run in learned]
+            known = of_seeds(measured, result, out)
             if known:
-                shares = (f"{100 * _mean(known, key):.2f} %" for key in _SHARES)
-                scores = (f"{_mean(known, key):.3f}" for key in ("miou", "miou_without"))
+                changes = ("changed", "mended", "spoilt")
+                shares = (f"{100 * mean_of(known, key):.2f} %" for key in changes)
+                scores = (f"{mean_of(known, key):.3f}" for key in ("miou", "miou_without"))
                 lines.append([name, host, size, str(len(known)), *shares, *scores])
     return lines
-
-
-_SHARES = ("changed", "mended", "spoilt")
-
-
-def _mean(known: Sequence[Shares], key: str) -> float:
-    return sum(shares[key] for shares in known) / len(known)
 
 
 def _decoder(model: nn.Module) -> SSSRDecoder | None:

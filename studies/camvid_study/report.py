@@ -5,7 +5,7 @@ from pathlib import Path
 from camvid_study.crops import SHOWN, write_crops
 from camvid_study.figures import write_figures
 from camvid_study.latency import read_latencies
-from camvid_study.learned_part import learned_cells, read_learned_parts
+from camvid_study.network_tables import network_tables
 from camvid_study.rows import SIZES
 from camvid_study.shrunk import SHRUNK_FOLDER, make_shrunk
 from camvid_study.summary import read_results
@@ -31,8 +31,8 @@ def write_report(out: Path, *, data: Path | None) -> Path:
     results, latencies = read_results(out), read_latencies(out)
     differences = {place: differences_of(of_place) for place, of_place in results.items()}
     write_json(out / "tables.json", json_of(results, differences, latencies))
-    learned = learned_cells(read_learned_parts(out), results, out)
-    write_text(out / "tables.md", markdown_of(results, differences, latencies, learned))
+    more = network_tables(results, out)
+    write_text(out / "tables.md", markdown_of(results, differences, latencies, more))
     write_figures(results, differences, latencies, out / "plots")
     if data is not None:
         for (epochs, size, host), of_place in results.items():

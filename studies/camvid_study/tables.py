@@ -27,9 +27,9 @@ def markdown_of(
     results: Mapping[Place, Mapping[str, Result]],
     differences: Mapping[Place, Sequence[Difference]],
     latencies: Mapping[str, float],
-    learned: Cells | None = None,
+    more: str = "",
 ) -> str:
-    """All tables, place by place and part by part; last, that of `learned_cells`."""
+    """All tables, place by place and part by part, and `more` below them."""
     parts = ["# Tables of the study\n", _how_to_read()]
     for place, of_place in results.items():
         for part in PARTS:
@@ -44,14 +44,7 @@ def markdown_of(
             if part == "ablation":
                 parts += [_share_line(found) for found in shares(of_place)]
             parts.append(markdown_table(class_cells(shown)))
-    if learned is not None and len(learned) > 1:
-        parts.append("## What SSSR's learned part does\n")
-        parts.append(
-            "Share of val's pixels whose class it changes, of those that are right with it, and of "
-            "those that were right without it; mIoU with it and without, from the same weights.\n"
-        )
-        parts.append(markdown_table(learned))
-    return "\n".join(parts)
+    return "\n".join([*parts, *([more] if more else [])])
 
 
 def json_of(

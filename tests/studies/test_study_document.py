@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from camvid_study.latency import read_latencies
-from camvid_study.learned_part import learned_cells, read_learned_parts
+from camvid_study.network_tables import network_tables
 from camvid_study.summary import read_results
 from camvid_study.tables import differences_of, markdown_of
 
@@ -25,9 +25,9 @@ def test_every_row_of_a_table_below_the_command_is_what_the_command_writes():
     results = read_results(RECORDS)
     differences = {place: differences_of(of_place) for place, of_place in results.items()}
 
-    learned = learned_cells(read_learned_parts(RECORDS), results, RECORDS)
+    more = network_tables(results, RECORDS)
 
-    printed = markdown_of(results, differences, read_latencies(RECORDS), learned)
+    printed = markdown_of(results, differences, read_latencies(RECORDS), more)
 
     assert (RECORDS / "tables.md").read_text() == printed
     shown = rows_of_tables(section)

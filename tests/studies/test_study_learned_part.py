@@ -78,9 +78,9 @@ def test_a_learned_part_that_adds_nothing_changes_nothing(model: nn.Module, tiny
 def test_without_data_or_without_networks_it_says_so(
     tmp_path: Path, tiny_camvid: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert camvid.main(["--out", str(tmp_path), "--learned-part"]) == 2
-    assert "--learned-part needs --data" in capsys.readouterr().err
+    assert camvid.main(["--out", str(tmp_path), "--networks"]) == 2
+    assert "--networks needs --data" in capsys.readouterr().err
 
-    given = ["--out", str(tmp_path), "--learned-part", "--data", str(tiny_camvid)]
+    given = ["--out", str(tmp_path), "--networks", "--data", str(tiny_camvid)]
     assert camvid.main(given) == 2
     assert "is finished yet" in capsys.readouterr().err

@@ -50,13 +50,24 @@ def test_a_grid_is_trained_and_then_shown(study: list[str], tmp_path: Path):
     assert not (out / first.run / "checkpoints").exists()
     assert (out / first.run / running.MODEL_FILE).is_file()
 
+    assert camvid.main(["--out", str(out), "--networks", "--data", study[1]]) == 0
+    assert set(json.loads((out / "bands.json").read_text())) == set(entries)
+    (with_sssr,) = json.loads((out / "learned_part.json").read_text())
+    assert with_sssr.endswith("sssr_sisr_fa/seed_0")
+
     assert camvid.main(["--out", str(out), "--tables", "--data", study[1]]) == 0
 
     assert "ablation: mobilenet_v2, 90x120 in, 1 epochs" in (out / "tables.md").read_text()
+    assert "| +SSSR +SISR +FA | mobilenet\\_v2 | 90x120 | 1 |" in (out / "tables.md").read_text()
     (place,) = json.loads((out / "tables.json").read_text())["places"]
     assert len(place["rows"]) == 4
     assert (out / "plots" / "classes_1_90x120_mobilenet_v2.svg").is_file()
     assert (out / "looks" / "1_90x120_mobilenet_v2.png").is_file()
+
+    assert camvid.main(["--out", str(out), "--records", str(tmp_path / "records")]) == 0
+
+    for name in ("bands.json", "learned_part.json"):
+        assert (tmp_path / "records" / name).read_text() == (out / name).read_text()
 
 
 def test_what_the_time_stopped_goes_on_to_the_same_weights(
