@@ -1,11 +1,11 @@
-"""What is measured on finished networks while they lie in the study's folder, kept run by run.
+"""What is measured on finished networks while they lie in the study's folder.
 
-Records have no networks, but they keep what was measured on them.
+It is kept beside each network, so that it goes where the run goes. Records have no networks, but
+they keep what was measured on them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -24,8 +24,8 @@ Measure = Callable[[nn.Module, SegmentationDataset], Numbers | None]
 """A pruned network and CamVid's val split -> numbers; None where there is nothing to measure."""
 
 
-def measure_networks(out: Path, data: Path, file: str, measure: Measure) -> dict[str, Numbers]:
-    """Adds the networks at hand that are not in `OUT/file` yet; returns all it holds.
+def measure_networks(out: Path, data: Path, file: str, measure: Measure) -> None:
+    """Writes `file` into the folder of every finished run that has a network and not yet that file.
 
     Args:
         out: The study's folder.
@@ -36,30 +36,19 @@ def measure_networks(out: Path, data: Path, file: str, measure: Measure) -> dict
     Raises:
         InputError: Nothing is finished yet.
     """
-    found = read_measured(out, file)
     for (_, size, _), of_place in read_results(out).items():
         root = make_shrunk(data, out / SHRUNK_FOLDER) if SIZES[size].shrunk else data
         for folder in [run for result in of_place.values() for run in result.runs.values()]:
-            run = folder.relative_to(out).as_posix()
-            if run in found or not (folder / MODEL_FILE).is_file():
+            if (folder / file).exists() or not (folder / MODEL_FILE).is_file():
                 continue
             numbers = measure(load_model(folder / MODEL_FILE), open_camvid(root, "val"))
             if numbers is not None:
-                found[run] = numbers
-                write_json(out / file, found)
-    return found
+                write_json(folder / file, numbers)
 
 
-def read_measured(out: Path, file: str) -> dict[str, Any]:
-    """Run -> its numbers; empty before the first measurement."""
-    path = out / file
-    return dict(read_json(path)) if path.is_file() else {}
-
-
-def of_seeds(measured: Mapping[str, Numbers], result: Result, out: Path) -> list[Numbers]:
+def measured_of(result: Result, file: str) -> list[Numbers]:
     """Of a row's runs, those that were measured."""
-    runs = [run.relative_to(out).as_posix() for run in result.runs.values()]
-    return [measured[run] for run in runs if run in measured]
+    return [read_json(run / file) for run in result.runs.values() if (run / file).is_file()]
 
 
 def mean_of(known: Sequence[Numbers], key: str) -> float:

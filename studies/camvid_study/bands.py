@@ -6,14 +6,13 @@ far from them too.
 
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from camvid_study.at_hand import Numbers, mean_of, of_seeds
+from camvid_study.at_hand import Numbers, mean_of, measured_of
 from camvid_study.summary import Place, Result
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.inference.predictor import Predictor
@@ -77,19 +76,20 @@ def band_names() -> list[str]:
     return [*(f"{low:g} to {high:g} px" for low, high in inner), f"from {last:g} px"]
 
 
-def band_cells(
-    measured: Mapping[str, Numbers], results: Mapping[Place, Mapping[str, Result]], out: Path
-) -> Cells:
-    """Head, and one line a row; means over the seeds. The head alone where nothing is known."""
+def band_cells(results: Mapping[Place, Mapping[str, Result]]) -> Cells:
+    """Head, one line a row, and below each place how many pixels there are; means over the seeds.
+
+    The head alone where nothing was measured.
+    """
     lines = [["right pixels", "host", "input", "seeds", *band_names()]]
     for (_, size, host), of_place in results.items():
-        for name, result in of_place.items():
-            known = of_seeds(measured, result, out)
+        measured = {name: measured_of(each, BANDS_FILE) for name, each in of_place.items()}
+        for name, known in measured.items():
             if known:
                 values = [f"{mean_of(known, f'right {band}'):.3f}" for band in band_names()]
                 lines.append([name, host, size, str(len(known)), *values])
-    if measured:
-        first = next(iter(measured.values()))
-        shares = [f"{100 * first[f'share {band}']:.1f} %" for band in band_names()]
-        lines.append(["share of all pixels", "", "", "", *shares])
+        of_all = [numbers for known in measured.values() for numbers in known]
+        if of_all:
+            shares = [f"{100 * mean_of(of_all, f'share {band}'):.1f} %" for band in band_names()]
+            lines.append(["share of all pixels", host, size, "", *shares])
     return lines

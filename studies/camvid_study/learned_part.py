@@ -6,13 +6,12 @@ network answers as its host would, from the very same weights.
 
 from collections.abc import Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from torch import nn
 
-from camvid_study.at_hand import Numbers, mean_of, of_seeds
+from camvid_study.at_hand import Numbers, mean_of, measured_of
 from camvid_study.summary import Place, Result
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.inference.predictor import Predictor
@@ -77,14 +76,12 @@ def without_learned_part(model: nn.Module) -> nn.Module:
     return plain
 
 
-def learned_cells(
-    measured: Mapping[str, Numbers], results: Mapping[Place, Mapping[str, Result]], out: Path
-) -> Cells:
-    """Head, and one line a row; means over the seeds. The head alone where nothing is known."""
+def learned_cells(results: Mapping[Place, Mapping[str, Result]]) -> Cells:
+    """Head, and one line a row; means over the seeds. The head alone where nothing was measured."""
     lines = [["", "host", "input", "seeds", "changed", "mended", "spoilt", "mIoU", "without"]]
     for (_, size, host), of_place in results.items():
         for name, result in of_place.items():
-            known = of_seeds(measured, result, out)
+            known = measured_of(result, LEARNED_FILE)
             if known:
                 changes = ("changed", "mended", "spoilt")
                 shares = (f"{100 * mean_of(known, key):.2f} %" for key in changes)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from camvid_study.at_hand import measure_networks, read_measured
+from camvid_study.at_hand import measure_networks
 from camvid_study.bands import BANDS_FILE, band_cells, measure_bands
 from camvid_study.learned_part import LEARNED_FILE, learned_cells, measure_learned_part
 from camvid_study.summary import Place, Result, read_results
@@ -27,13 +27,12 @@ def write_network_tables(out: Path, data: Path) -> str:
     """
     for file, measure in MEASURES.items():
         measure_networks(out, data, file, measure)
-    return network_tables(read_results(out), out)
+    return network_tables(read_results(out))
 
 
-def network_tables(results: Mapping[Place, Mapping[str, Result]], out: Path) -> str:
+def network_tables(results: Mapping[Place, Mapping[str, Result]]) -> str:
     """As Markdown; empty where nothing was measured."""
-    bands = band_cells(read_measured(out, BANDS_FILE), results, out)
-    learned = learned_cells(read_measured(out, LEARNED_FILE), results, out)
+    bands, learned = band_cells(results), learned_cells(results)
     parts = []
     if len(bands) > 1:
         parts += [

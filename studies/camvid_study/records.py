@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from camvid_study.at_hand import read_measured
 from camvid_study.latency import LATENCY_FILE
 from camvid_study.ledger import Entry, Ledger, Session, read_ledger
 from camvid_study.network_tables import MEASURES
 from camvid_study.scoring import SCORES_FILE
 from dualseg.core.errors import InputError
-from dualseg.core.files import make_folder, new_file, write_json
+from dualseg.core.files import make_folder, new_file
 from dualseg.core.history import METRICS_FILE
 
 KEPT = (SCORES_FILE, METRICS_FILE)  # tables and intervals; learning curves
@@ -60,10 +59,10 @@ def write_records(out: Path, target: Path) -> int:
     Ledger(target).add(new)
     if (out / LATENCY_FILE).is_file():
         _copy(out / LATENCY_FILE, target / LATENCY_FILE)
-    for file in MEASURES:
-        measured = read_measured(out, file)
-        if measured:
-            write_json(target / file, {**read_measured(target, file), **measured})
+    for entry in finished:
+        for file in MEASURES:
+            if (out / entry.run / file).is_file():
+                _copy(out / entry.run / file, target / entry.run / file)
     return len(new)
 
 

@@ -31,7 +31,7 @@ def write_report(out: Path, *, data: Path | None) -> Path:
     results, latencies = read_results(out), read_latencies(out)
     differences = {place: differences_of(of_place) for place, of_place in results.items()}
     write_json(out / "tables.json", json_of(results, differences, latencies))
-    more = network_tables(results, out)
+    more = network_tables(results)
     write_text(out / "tables.md", markdown_of(results, differences, latencies, more))
     write_figures(results, differences, latencies, out / "plots")
     if data is not None:

@@ -59,4 +59,4 @@ def test_each_band_is_counted_on_its_known_pixels(only_road: SegmentationModel, 
 
 
 def test_without_a_measurement_there_is_a_head_alone():
-    assert len(band_cells({}, {}, Path("/nowhere"))) == 1
+    assert len(band_cells({})) == 1

@@ -25,7 +25,7 @@ def test_every_row_of_a_table_below_the_command_is_what_the_command_writes():
     results = read_results(RECORDS)
     differences = {place: differences_of(of_place) for place, of_place in results.items()}
 
-    more = network_tables(results, RECORDS)
+    more = network_tables(results)
 
     printed = markdown_of(results, differences, read_latencies(RECORDS), more)
 
