@@ -7,6 +7,8 @@ from camvid_study.at_hand import measure_networks
 from camvid_study.bands import BANDS_FILE, band_cells, measure_bands
 from camvid_study.learned_part import LEARNED_FILE, learned_cells, measure_learned_part
 from camvid_study.summary import Place, Result, read_results
+from dualseg.core.errors import InputError
+from dualseg.data.datasets.camvid import open_camvid
 from dualseg.visual.comparison_tables import markdown_table
 
 MEASURES = {
@@ -23,11 +25,15 @@ def write_network_tables(out: Path, data: Path) -> str:
         data: CamVid, whose val split is predicted.
 
     Raises:
-        InputError: Nothing is finished yet.
+        InputError: `data` is no CamVid, or no finished network lies there.
     """
+    open_camvid(data, "val")
     for file, measure in MEASURES.items():
         measure_networks(out, data, file, measure)
-    return network_tables(read_results(out))
+    tables = network_tables(read_results(out))
+    if not tables:
+        raise InputError(f"no network of a finished run lies in {out}; train some there first")
+    return tables
 
 
 def network_tables(results: Mapping[Place, Mapping[str, Result]]) -> str:

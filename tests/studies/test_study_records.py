@@ -132,3 +132,16 @@ def test_a_copy_of_records_goes_on_and_says_which_network_it_lacks(
     said = capsys.readouterr().err
     assert "seed_0/model.safetensors, whose row is finished and whose network is not" in said
     assert "remove its line from rows.jsonl" in said
+
+
+def test_measuring_networks_where_there_are_records_alone_says_so(
+    tmp_path: Path, tiny_camvid: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "study"
+    finish(runs_in(out)[0], out)
+    given = ["--out", str(out), "--networks", "--data"]
+
+    assert camvid.main([*given, str(tiny_camvid)]) == 2
+    assert "no network of a finished run lies in" in capsys.readouterr().err
+    assert camvid.main([*given, str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
