@@ -81,7 +81,7 @@ def band_cells(results: Mapping[Place, Mapping[str, Result]]) -> Cells:
 
     The head alone where nothing was measured.
     """
-    lines = [["right pixels", "host", "input", "seeds", *band_names()]]
+    lines = [["pixel accuracy", "host", "input", "seeds", *band_names()]]
     for (_, size, host), of_place in results.items():
         measured = {name: measured_of(each, BANDS_FILE) for name, each in of_place.items()}
         for name, known in measured.items():

@@ -29,7 +29,6 @@ class Host:
     Args:
         changes: Laid on the base.
         sizes: Names in `SIZES` at which it is trained.
-        output_stride: Of its backbone.
         weights: File it begins with; None for random weights.
         teacher: File of the network that teaches the rows that are taught; None for the host at
             full input, trained with the row's own seed.
@@ -37,9 +36,13 @@ class Host:
 
     changes: Changes
     sizes: tuple[str, ...] = tuple(SIZES)
-    output_stride: int = 16
     weights: Path | None = None
     teacher: Path | None = None
+
+    @property
+    def output_stride(self) -> int:
+        """Of its backbone; the base's where it says nothing."""
+        return self.changes.get("model", {}).get("output_stride", 16)
 
 
 _BEST = RELEASED / "camvid_full_360x480.safetensors"
@@ -79,7 +82,6 @@ HOSTS = {
             },
         },
         sizes=("180x240",),
-        output_stride=32,
         weights=_BEST,
         teacher=_BEST,
     ),

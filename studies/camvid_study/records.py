@@ -25,8 +25,8 @@ FOLDER_OPTIONS = ("--data", "--out")
 def write_records(out: Path, target: Path) -> int:
     """Adds the finished runs of a study to a folder of records; what is there already stays.
 
-    Only latencies are replaced where the study has measured some: as a whole, since those of
-    different measurements cannot be compared.
+    Only what was measured on networks is replaced where the study has measured some; latencies as
+    a whole, since those of different measurements cannot be compared.
 
     Args:
         out: The study's folder.

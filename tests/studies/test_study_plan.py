@@ -1,5 +1,6 @@
 """The declared grid: order, equal budgets, one change a row."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,15 @@ def test_a_trained_host_has_the_network_of_its_file():
     known = network.model_dump(mode="json")
     for key in ("name", "backbone", "output_stride", "atrous_rates", "head_options"):
         assert known[key] == file.architecture[key]
+
+
+def test_the_file_of_the_trained_host_is_the_one_its_finished_rows_began_with():
+    """Rows that begin with another file are another host's: give that one a name of its own."""
+    file = RELEASED / "camvid_full_360x480.safetensors"
+
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    assert digest == "a76ed30125dee20e6463a125db90aa1c23006f3766c8c0db03cb38ee2f4182c4"
 
 
 def test_a_trained_host_is_taught_by_its_file():
