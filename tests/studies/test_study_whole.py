@@ -54,6 +54,9 @@ def test_a_grid_is_trained_and_then_shown(study: list[str], tmp_path: Path):
     assert all((out / run / "bands.json").is_file() for run in entries)
     learned = [run for run in entries if (out / run / "learned_part.json").exists()]
     assert learned == ["runs/1_epochs/90x120/mobilenet_v2/sssr_sisr_fa/seed_0"]
+    measured = (out / learned[0] / "bands.json").stat().st_mtime_ns
+    assert camvid.main(["--out", str(out), "--networks", "--data", study[1]]) == 0
+    assert (out / learned[0] / "bands.json").stat().st_mtime_ns == measured
 
     assert camvid.main(["--out", str(out), "--tables", "--data", study[1]]) == 0
 
