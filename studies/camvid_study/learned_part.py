@@ -1,7 +1,9 @@
 """What SSSR's learned part does in a finished network: the answers with it and without it.
 
-Our label decoder adds what it has learned to the host's own logits, enlarged. Without its share a
-network answers as its host would, from the very same weights.
+Our default label decoder adds what it has learned to the host's own logits, enlarged. Without its
+share a network answers as its host would, from the very same weights. Pixel shuffle gives each
+place of its map a block of logits; without what tells the pixels of a block apart, it is a
+classifier at the map's size, its logits enlarged as a host's are.
 """
 
 from collections.abc import Mapping
@@ -17,10 +19,11 @@ from dualseg.data.dataset import SegmentationDataset
 from dualseg.inference.predictor import Predictor
 from dualseg.metrics.confusion import confusion_matrix
 from dualseg.metrics.scores import scores_from_confusion
-from dualseg.models.dsrl.sssr_decoder import SSSRDecoder
+from dualseg.models.dsrl.sssr_decoder import Bilinear, SSSRDecoder, SssrKind
 from dualseg.visual.comparison_tables import Cells
 
 LEARNED_FILE = "learned_part.json"
+KINDS: tuple[SssrKind, ...] = ("deconvolution", "pixel_shuffle")
 
 
 def measure_learned_part(model: nn.Module, dataset: SegmentationDataset) -> Numbers | None:
@@ -32,7 +35,7 @@ def compare_without(model: nn.Module, dataset: SegmentationDataset) -> Numbers:
     """How much the learned part changes, mends and spoils.
 
     Args:
-        model: Pruned, with a label decoder that adds to enlarged logits.
+        model: Pruned, with a label decoder that `without_learned_part` knows.
         dataset: Whose whole images are predicted, at the size they have.
 
     Returns:
@@ -67,12 +70,20 @@ def compare_without(model: nn.Module, dataset: SegmentationDataset) -> Numbers:
 
 
 def without_learned_part(model: nn.Module) -> nn.Module:
-    """A copy whose decoder adds nothing to its host's enlarged logits."""
+    """A copy whose label decoder gives no detail of its own.
+
+    The default adds nothing to its host's enlarged logits; pixel shuffle's blocks are averaged, and
+    the averages enlarged.
+    """
     plain = deepcopy(model)
     decoder = _decoder(plain)
     assert decoder is not None
-    for weight in decoder.predict.parameters():
-        nn.init.zeros_(weight)
+    if decoder.kind == "pixel_shuffle":
+        block = 2 * decoder.in_stride // decoder.enlarge
+        decoder.predict = nn.Sequential(decoder.predict, nn.AvgPool2d(block), Bilinear(block))
+    else:
+        for weight in decoder.predict.parameters():
+            nn.init.zeros_(weight)
     return plain
 
 
@@ -92,4 +103,5 @@ def learned_cells(results: Mapping[Place, Mapping[str, Result]]) -> Cells:
 
 def _decoder(model: nn.Module) -> SSSRDecoder | None:
     decoder = cast(Any, model).predictor
-    return decoder if isinstance(decoder, SSSRDecoder) and decoder.coarse is not None else None
+    known = isinstance(decoder, SSSRDecoder) and decoder.kind in KINDS
+    return decoder if known else None

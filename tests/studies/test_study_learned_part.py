@@ -7,7 +7,11 @@ import torch
 from torch import nn
 
 import camvid
-from camvid_study.learned_part import compare_without, without_learned_part
+from camvid_study.learned_part import (
+    compare_without,
+    measure_learned_part,
+    without_learned_part,
+)
 from dualseg.core.facts import ModelFacts
 from dualseg.data.datasets.camvid import open_camvid
 from dualseg.inference.predictor import Predictor
@@ -73,6 +77,28 @@ def test_a_learned_part_that_adds_nothing_changes_nothing(model: nn.Module, tiny
 
     assert (found["changed"], found["mended"], found["spoilt"]) == (0, 0, 0)
     assert found["miou"] == found["miou_without"]
+
+
+def test_without_its_learned_part_pixel_shuffle_enlarges_the_mean_of_each_block():
+    dsrl = {"stage": 1, "inference_only": True, "sssr": "pixel_shuffle"}
+    network = create_model("deeplabv3plus", backbone="resnet18", num_classes=11, dsrl=dsrl).eval()
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        nn.init.normal_(network.predictor.predict[0].weight)
+        logits = network(images).logits
+        plain = without_learned_part(network)(images).logits
+
+    means = logits.reshape(1, 11, 16, 8, 24, 8).mean((3, 5))  # stride 4, answered at stride 1/2
+    enlarged = nn.functional.interpolate(means, size=(128, 192), mode="bilinear")
+    torch.testing.assert_close(plain, enlarged)
+    assert not torch.allclose(plain, logits, atol=0.1)
+
+
+def test_a_decoder_that_only_enlarges_has_no_learned_part(tiny_camvid: Path):
+    dsrl = {"stage": 1, "inference_only": True, "sssr": "bilinear"}
+    network = create_model("deeplabv3plus", backbone="resnet18", num_classes=11, dsrl=dsrl)
+
+    assert measure_learned_part(network, open_camvid(tiny_camvid, "val")) is None
 
 
 def test_without_data_or_without_networks_it_says_so(
