@@ -18,6 +18,8 @@ CHANGES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "SISR by L1": (SISR, {"loss": {"reconstruction": "l1"}}),
     "SISR weight 1": (SISR, {"dsrl": {"image_weight": 1.0}}),
     "SSSR by pixel shuffle": (SSSR, {"dsrl": {"sssr": "pixel_shuffle"}}),
+    # Tells pixel shuffle's finer answer from its classifier, which has one layer more.
+    "SSSR by bilinear convolution": (SSSR, {"dsrl": {"sssr": "bilinear_convolution"}}),
     "SSSR as released (two deconvolutions)": (SSSR, {"dsrl": {"sssr": "official"}}),
     # The host as it is, at its own cost: what SISR and FA give without a decoder.
     "bilinear SSSR with SISR and FA": (ALL, {"dsrl": {"sssr": "bilinear"}}),

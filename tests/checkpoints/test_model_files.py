@@ -341,10 +341,9 @@ def test_a_classifier_of_other_classes_is_left_out(tmp_path):
     assert torch.equal(model.state_dict()["host.predictor.coarse.0.weight"], own)
 
 
-def test_a_label_decoder_without_such_a_classifier_starts_anew(tmp_path):
-    _, new = filled_from(tmp_path, plain_network(), "pixel_shuffle")
+@pytest.mark.parametrize("kind", ["pixel_shuffle", "bilinear_convolution"])
+def test_a_label_decoder_without_such_a_classifier_starts_anew(tmp_path, kind):
+    _, new = filled_from(tmp_path, plain_network(), kind)
 
-    predictor = [
-        name for name in dsrl_network_of("pixel_shuffle").state_dict() if ".predictor." in name
-    ]
+    predictor = [name for name in dsrl_network_of(kind).state_dict() if ".predictor." in name]
     assert set(new) == set(predictor)

@@ -85,12 +85,13 @@ def test_only_full_size_logits_of_bf16_files_are_halves(
 
 @pytest.mark.parametrize(("size", "is_left"), [((64, 128), True), ((64, 96), False), (None, False)])
 @pytest.mark.parametrize(("name", "runtime"), [("openvino", "openvino"), ("torch", "eager")])
+@pytest.mark.parametrize("kind", ["bilinear", "bilinear_convolution"])
 def test_a_bilinear_decoders_enlargement_is_left_to_the_loader(
-    small_network, tmp_path, name, runtime, size, is_left
+    small_network, tmp_path, kind, name, runtime, size, is_left
 ):
     need(runtime)
     network = small_network(
-        dsrl={"sssr": "bilinear"}, input_scale=0.5, backbone="resnet18", output_stride=32
+        dsrl={"sssr": kind}, input_scale=0.5, backbone="resnet18", output_stride=32
     )
     path = tmp_path / f"small{SUFFIX[name]}"
     export_model(network, path, format_name=name, size=size, gate_sizes=((32, 48), (33, 41)))

@@ -1,12 +1,14 @@
+from typing import get_args
+
 import pytest
 import torch
 
 from dualseg.core.errors import InputError
 from dualseg.models.catalog import create_model
-from dualseg.models.dsrl.sssr_decoder import SSSRDecoder
+from dualseg.models.dsrl.sssr_decoder import SSSRDecoder, SssrKind
 from dualseg.models.dsrl.upsampling import icnr_
 
-SSSR_KINDS = ("deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v")
+SSSR_KINDS = get_args(SssrKind)
 SISR_KINDS = ("espcn", "residual", "single")
 
 
@@ -68,6 +70,23 @@ def test_the_deconvolution_corrects_the_enlarged_logits_of_the_host():
         coarse, scale_factor=8, mode="bilinear", align_corners=False
     )
     torch.testing.assert_close(decoder(features, (20, 24)).logits, expected)
+
+
+def test_bilinear_convolution_is_pixel_shuffle_with_the_same_logits_all_over_a_block():
+    shuffle = SSSRDecoder(8, 4, 3, kind="pixel_shuffle").eval()
+    control = SSSRDecoder(8, 4, 3, kind="bilinear_convolution").eval()
+    control.upsample.load_state_dict(shuffle.upsample.state_dict())
+    of_a_place = control.predict[0]
+    of_a_place.weight.data = shuffle.predict[0].weight.data[::64]  # ICNR: 8x8 equal ones a class
+    of_a_place.bias.data = shuffle.predict[0].bias.data[::64]
+    shuffle.predict[0].bias.data = of_a_place.bias.data.repeat_interleave(64)
+    features = torch.randn(1, 8, 5, 6)
+
+    blocks = shuffle(features, (20, 24)).logits
+    expected = torch.nn.functional.interpolate(
+        blocks[..., ::8, ::8], scale_factor=8, mode="bilinear", align_corners=False
+    )
+    torch.testing.assert_close(control(features, (20, 24)).logits, expected)
 
 
 def test_transforming_both_sides_leaves_one_channel():

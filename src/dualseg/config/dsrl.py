@@ -53,7 +53,13 @@ class DsrlSettings(Section):
     affinity_weight: float = Field(default=1.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     sssr: Literal[
-        "deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v"
+        "deconvolution",
+        "pixel_shuffle",
+        "bilinear",
+        "bilinear_convolution",
+        "official",
+        "dootmaan",
+        "sanje2v",
     ] = "deconvolution"
     sisr: Literal["espcn", "residual", "single"] = "espcn"
     affinity_features: Literal["before_prediction", "after_prediction"] = "before_prediction"

@@ -67,7 +67,8 @@ def resizes_last(model: nn.Module, facts: ModelFacts, size: Size | None) -> bool
 
     Then it can be left to one pass that resizes and picks the best class at once. Not where the
     network saw a shrunk image, whose logits are resized twice, nor with aligned corners. DSRL's
-    bilinear label decoder enlarges by a whole factor, which is the same where nothing is cropped.
+    label decoders that only enlarge do so by a whole factor, which is the same where nothing is
+    cropped.
 
     Args:
         model: The network.
@@ -75,7 +76,7 @@ def resizes_last(model: nn.Module, facts: ModelFacts, size: Size | None) -> bool
         size: (height, width) of all images, where they have one.
     """
     predictor = getattr(model, "predictor", None)
-    if isinstance(predictor, SSSRDecoder) and predictor.kind == "bilinear":
+    if isinstance(predictor, SSSRDecoder) and predictor.only_enlarges:
         uncropped = size and all(side % (2 * predictor.in_stride) == 0 for side in size)
         return bool(uncropped) and facts.input_scale == 0.5
     plain = isinstance(predictor, Classifier | Resizer) and not predictor.align_corners

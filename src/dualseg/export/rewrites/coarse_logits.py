@@ -12,9 +12,9 @@ def stop_before_resizing(model: nn.Module) -> nn.Module:
     """A network whose logits have the size of its head's map.
 
     `label_map_of(logits, size)` then gives the label map that the network's own enlarged logits
-    give, but for exact ties, as long as `size` is the network's input size; with DSRL's bilinear
-    label decoder twice that, if it is a multiple of the head's stride. Predictors that resize with
-    aligned corners, and DSRL's other label decoders, stay as they are.
+    give, but for exact ties, as long as `size` is the network's input size; with DSRL's label
+    decoders that only enlarge twice that, if it is a multiple of the head's stride. Predictors that
+    resize with aligned corners, and DSRL's other label decoders, stay as they are.
 
     Args:
         model: Left as it is; all weights are shared.
@@ -24,7 +24,7 @@ def stop_before_resizing(model: nn.Module) -> nn.Module:
         predictor = rewritten.predictor
         if isinstance(predictor, Classifier | Resizer) and not predictor.align_corners:
             replace_module(rewritten, "predictor", CoarsePredictor(predictor))
-        if isinstance(predictor, SSSRDecoder) and predictor.kind == "bilinear":
+        if isinstance(predictor, SSSRDecoder) and predictor.only_enlarges:
             replace_module(rewritten, "predictor", CoarseDecoder(predictor))
     return rewritten
 
@@ -44,7 +44,7 @@ class CoarsePredictor(nn.Module):
 
 
 class CoarseDecoder(nn.Module):
-    """A bilinear `SSSRDecoder` without its last enlargement.
+    """An `SSSRDecoder` that only enlarges, without its last enlargement.
 
     Shape: (B, C, h, w) -> logits (B, K, ., .) at stride 4 of the input or finer
     """
@@ -53,7 +53,9 @@ class CoarseDecoder(nn.Module):
         super().__init__()
         assert isinstance(decoder.predict, nn.Sequential)
         self.enlarge = Bilinear(decoder.enlarge)
+        self.upsample = decoder.upsample
         self.predict = decoder.predict[:1]  # weights keep their names
 
     def forward(self, features: Tensor, input_size: Size) -> Prediction:
-        return Prediction(self.predict(self.enlarge(features)), features)
+        features = self.upsample(self.enlarge(features))
+        return Prediction(self.predict(features), features)

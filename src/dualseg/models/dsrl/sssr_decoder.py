@@ -16,7 +16,15 @@ from dualseg.core.geometry import Size, resize_logits
 from dualseg.models.dsrl.upsampling import crop_to, deconv_bn_relu, double_size, icnr_
 from dualseg.models.segmentation import Prediction
 
-SssrKind = Literal["deconvolution", "pixel_shuffle", "bilinear", "official", "dootmaan", "sanje2v"]
+SssrKind = Literal[
+    "deconvolution",
+    "pixel_shuffle",
+    "bilinear",
+    "bilinear_convolution",
+    "official",
+    "dootmaan",
+    "sanje2v",
+]
 
 FINEST_STRIDE = 4  # learned upsampling starts here; coarser maps are first enlarged bilinearly
 CORRECTION_STD = 0.01  # of the classifier on the narrow features: the coarse logits lead at first
@@ -37,8 +45,10 @@ class SSSRDecoder(nn.Module):
             16 channels, then a 1x1 classifier; its logits are added to those of a 1x1 classifier
             on the host's features, enlarged; "pixel_shuffle": one sub-pixel convolution;
             "bilinear": a classifier and bilinear enlargement, nothing learned;
-            "dootmaan": the same in that port's two steps, to the input's size and then twice that,
-            corners aligned;
+            "bilinear_convolution": pixel shuffle's layers with one answer to each place of the map,
+            enlarged bilinearly: the control that tells its finer answer from its extra layer;
+            "dootmaan": as bilinear in that port's two steps, to the input's size and then twice
+            that, corners aligned;
             "official": classifier first, then two [transposed 3x3, batch norm, PReLU] on the
             classes (as the authors' ESPNetv2 release); "sanje2v": classifier, bilinear x2, two
             transposed 2x2 with ReLU on the logits (as sanje2v's port).
@@ -74,6 +84,11 @@ class SSSRDecoder(nn.Module):
     def host_classifier(self) -> str | None:
         """Name of the 1x1 convolution that classifies the host's features as they are, if any."""
         return _HOST_CLASSIFIERS[self.kind]
+
+    @property
+    def only_enlarges(self) -> bool:
+        """Whether its logits are those of a small map, bilinearly enlarged, and nothing else."""
+        return self.kind in ("bilinear", "bilinear_convolution")
 
     def forward(self, features: Tensor, input_size: Size) -> Prediction:
         host_features = self.dropout(_enlarge(features, self.enlarge))
@@ -136,13 +151,20 @@ def _deconvolution(in_channels: int, stride: int, num_classes: int) -> Parts:
 
 def _pixel_shuffle(in_channels: int, stride: int, num_classes: int) -> Parts:
     factor = 2 * stride
-    width = WIDTHS[0]
-    reduce = nn.Sequential(
-        nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-    )
-    last = nn.Conv2d(width, num_classes * factor**2, 3, padding=1)
+    last = nn.Conv2d(WIDTHS[0], num_classes * factor**2, 3, padding=1)
     icnr_(last.weight, factor)
-    return Parts(reduce, nn.Sequential(last, nn.PixelShuffle(factor)), width)
+    predict = nn.Sequential(last, nn.PixelShuffle(factor))
+    return Parts(_narrow(in_channels), predict, WIDTHS[0])
+
+
+def _narrow(in_channels: int) -> nn.Module:
+    convolution = nn.Conv2d(in_channels, WIDTHS[0], 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True))
+
+
+def _bilinear_convolution(in_channels: int, stride: int, num_classes: int) -> Parts:
+    last = nn.Conv2d(WIDTHS[0], num_classes, 3, padding=1)
+    return Parts(_narrow(in_channels), nn.Sequential(last, Bilinear(2 * stride)), WIDTHS[0])
 
 
 def _bilinear(in_channels: int, stride: int, num_classes: int) -> Parts:
@@ -184,6 +206,7 @@ _BUILDERS = {
     "deconvolution": _deconvolution,
     "pixel_shuffle": _pixel_shuffle,
     "bilinear": _bilinear,
+    "bilinear_convolution": _bilinear_convolution,
     "official": _official,
     "dootmaan": _dootmaan,
     "sanje2v": _sanje2v,
@@ -193,6 +216,7 @@ _HOST_CLASSIFIERS = {
     "deconvolution": "coarse.0",
     "pixel_shuffle": None,
     "bilinear": "predict.0",
+    "bilinear_convolution": None,
     "official": "predict.0",
     "dootmaan": "predict",
     "sanje2v": "predict.0",
