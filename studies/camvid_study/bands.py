@@ -1,7 +1,7 @@
-"""Where a network is right: accuracy by the distance from a border between classes.
+"""Where a network is right: accuracy by the distance from a boundary between classes.
 
-What a finer answer can mend lies at borders; what is taken for something else altogether is wrong
-far from them too.
+What a finer answer can mend lies at boundaries; what is taken for something else altogether is
+wrong far from them too.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from dualseg.inference.predictor import Predictor
 from dualseg.visual.comparison_tables import Cells
 
 BANDS_FILE = "bands.json"
-EDGES = (0.0, 2.0, 4.0, 8.0, 16.0, float("inf"))  # pixels of the answer; a border's own are at 0
+EDGES = (0.0, 2.0, 4.0, 8.0, 16.0, float("inf"))  # pixels of the answer; a boundary's own are at 0
 
 
 def measure_bands(model: nn.Module, dataset: SegmentationDataset) -> Numbers:
@@ -37,7 +37,7 @@ def measure_bands(model: nn.Module, dataset: SegmentationDataset) -> Numbers:
     right, known = np.zeros((2, len(names)), np.int64)
     for index in range(len(dataset)):
         target = dataset.label_map(index)
-        band = np.digitize(border_distance(target), EDGES[1:-1])
+        band = np.digitize(boundary_distance(target), EDGES[1:-1])
         counts = target != dataset.labels.ignore_index
         is_right = predictor.predict_pixels(dataset.image(index)) == target
         known += np.bincount(band[counts], minlength=len(names))
@@ -49,22 +49,22 @@ def measure_bands(model: nn.Module, dataset: SegmentationDataset) -> Numbers:
     return found
 
 
-def border_distance(target: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Of each pixel to the nearest one beside another class; void has borders too.
+def boundary_distance(target: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Of each pixel to the nearest one beside another class; void has boundaries too.
 
     Args:
         target: (H, W) class ids.
 
     Returns:
-        (H, W) in pixels, 0 on both sides of a border.
+        (H, W) in pixels, 0 on both sides of a boundary.
     """
-    is_border = np.zeros(target.shape, np.bool_)
+    is_boundary = np.zeros(target.shape, np.bool_)
     across, down = target[:, 1:] != target[:, :-1], target[1:] != target[:-1]
     for side in (np.s_[:, 1:], np.s_[:, :-1]):
-        is_border[side] |= across
+        is_boundary[side] |= across
     for side in (np.s_[1:], np.s_[:-1]):
-        is_border[side] |= down
-    inside = (~is_border).astype(np.uint8)
+        is_boundary[side] |= down
+    inside = (~is_boundary).astype(np.uint8)
     if inside.all():  # one class everywhere
         return np.full(target.shape, np.inf, np.float32)
     return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)

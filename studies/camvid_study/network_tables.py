@@ -42,7 +42,7 @@ def network_tables(results: Mapping[Place, Mapping[str, Result]]) -> str:
     parts = []
     if len(bands) > 1:
         parts += [
-            "## Where pixels are right, by their distance from a border between classes\n",
+            "## Where pixels are right, by their distance from a boundary between classes\n",
             markdown_table(bands),
         ]
     if len(learned) > 1:

@@ -16,6 +16,7 @@ from camvid_study.rows import ALL, FULL_LABEL, LOW_LABEL, SIZES, SSSR, Row
 from camvid_study.scoring import read_scores
 from dualseg.core.errors import InputError
 
+FEWEST_SEEDS = 3  # below which no share is given
 THIN = ("pole", "sign", "fence", "pedestrian", "bicyclist")
 
 Place = tuple[int, str, str]
@@ -167,19 +168,25 @@ def difference(result: Result, baseline: Result) -> Difference | None:
 def label_share(results: Mapping[str, Result], gained: str) -> dict[str, Any] | None:
     """How much of a row's gain over the paper's baseline the full label alone gives.
 
+    Only seeds that all three rows have are counted, and at least three of them: two that happen to
+    agree make an interval of no width.
+
     Returns:
         `gain` of the row over `low label`, `label` gain of `full label` over it, and `share`, their
         quotient; the share is None unless the gain's interval over seeds is above 0, since a
-        quotient by what may be nothing says nothing. None where a row is missing.
+        quotient by what may be nothing says nothing. None where a row or a seed is missing.
     """
-    if not {LOW_LABEL, FULL_LABEL, gained} <= set(results):
+    names = (LOW_LABEL, FULL_LABEL, gained)
+    if not set(names) <= set(results):
         return None
-    low = results[LOW_LABEL]
-    gain, label = (_paired(results[name], low, "miou") for name in (gained, FULL_LABEL))
-    if gain is None or label is None:
+    low, label, mine = (results[name].values("miou") for name in names)
+    common = sorted(low.keys() & label.keys() & mine.keys())
+    if len(common) < FEWEST_SEEDS:
         return None
-    share = label.value / gain.value if gain.is_clear and gain.value > 0 else None
-    return {"row": gained, "gain": gain, "label": label, "share": share}
+    gain = over_seeds([mine[seed] - low[seed] for seed in common])
+    of_label = over_seeds([label[seed] - low[seed] for seed in common])
+    share = of_label.value / gain.value if gain.is_clear and gain.value > 0 else None
+    return {"row": gained, "gain": gain, "label": of_label, "share": share}
 
 
 def shares(results: Mapping[str, Result]) -> list[dict[str, Any]]:

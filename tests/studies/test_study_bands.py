@@ -1,4 +1,4 @@
-"""Accuracy by distance from a border, on pictures small enough to count."""
+"""Accuracy by distance from a boundary, on pictures small enough to count."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from camvid_study.bands import band_cells, band_names, border_distance, measure_bands
+from camvid_study.bands import band_cells, band_names, boundary_distance, measure_bands
 from dualseg.core.facts import ModelFacts
 from dualseg.data.datasets.camvid import open_camvid
 from dualseg.models.catalog import create_model
@@ -16,14 +16,14 @@ from dualseg.models.segmentation import SegmentationModel
 ROAD = 3
 
 
-def test_both_sides_of_a_border_are_at_distance_0():
+def test_both_sides_of_a_boundary_are_at_distance_0():
     target = np.array([[0, 0, 0, 1, 1]] * 3, np.uint8)
 
-    assert border_distance(target).tolist() == [[2, 1, 0, 0, 1]] * 3
+    assert boundary_distance(target).tolist() == [[2, 1, 0, 0, 1]] * 3
 
 
-def test_a_picture_of_one_class_has_no_border():
-    assert np.isinf(border_distance(np.zeros((3, 4), np.uint8))).all()
+def test_a_picture_of_one_class_has_no_boundary():
+    assert np.isinf(boundary_distance(np.zeros((3, 4), np.uint8))).all()
 
 
 def test_the_bands_follow_each_other():
@@ -43,7 +43,7 @@ def only_road(tiny_camvid: Path) -> SegmentationModel:
 def test_each_band_is_counted_on_its_known_pixels(only_road: SegmentationModel, tiny_camvid: Path):
     dataset = open_camvid(tiny_camvid, "val")
     targets = [dataset.label_map(index) for index in range(len(dataset))]
-    distances = [border_distance(target) for target in targets]
+    distances = [boundary_distance(target) for target in targets]
 
     found = measure_bands(only_road, dataset)
 

@@ -105,6 +105,16 @@ def test_a_gain_that_may_be_nothing_has_no_share():
     assert shares({"low label": LOW}) == []
 
 
+def test_the_share_is_of_the_seeds_all_three_rows_have_and_of_three_at_least():
+    low, full = (replace(each, scores={**each.scores, 7: scores(0, 0)}) for each in (LOW, FULL))
+    found = label_share({each.row.name: each for each in (low, full, DSRL)}, DSRL.row.name)
+    assert found is not None
+    assert found["label"].value == pytest.approx(0.1)
+
+    two = replace(DSRL, scores={seed: DSRL.scores[seed] for seed in (0, 1)})
+    assert label_share({each.row.name: each for each in (LOW, FULL, two)}, DSRL.row.name) is None
+
+
 def test_tables_are_in_points_with_their_intervals():
     results = {each.row.name: each for each in (LOW, FULL, DSRL)}
 
