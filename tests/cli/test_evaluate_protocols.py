@@ -75,6 +75,8 @@ def test_all_scores(dualseg, run):
     assert len(result["calibration"]["bins"]) == 15
     assert set(result["boundary_iou"]["per_class"]) == CLASSES
     assert set(result["boundary_f"]["per_class"]) == CLASSES
+    assert [band["to"] for band in result["trimap"]["bands"]] == [2, 4, 8, 16, None]
+    assert sum(band["pixels"] for band in result["trimap"]["bands"]) > 0
     assert result["object_sizes"]["small"]["num_objects"] > 0
     assert 0 < result["uncertainty"]["confidence"]["mean"] <= 1
     assert len(result["per_image"]) == result["num_images"]
@@ -95,7 +97,14 @@ def test_people_read_the_protocol_beside_the_number(dualseg, run):
     text = " ".join(done.stdout.split())
     assert "protocol: slide, native resolution, window 24x32, stride 16x21" in text
     assert "scales 0.75 1, fused by mean, mirror image averaged, fp32" in text
-    for words in ("calibration error", "boundary IoU", "boundary F", "small objects", "nats"):
+    for words in (
+        "calibration error",
+        "boundary IoU",
+        "boundary F",
+        "within 4 px",
+        "small objects",
+        "nats",
+    ):
         assert words in text
     crop = " ".join(dualseg("evaluate", run, "--protocol", "crop").stdout.split())
     assert "protocol: crop, short side resized, centre crop 32x48, comparable only with old" in crop

@@ -66,6 +66,7 @@ def test_the_evaluator_is_the_same_one() -> None:
         "calibration",
         "boundary_iou",
         "boundary_f",
+        "trimap",
         "object_sizes",
         "uncertainty",
     }

@@ -2,28 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from camvid_study.bands import band_cells, band_names, boundary_distance, measure_bands
+from camvid_study.bands import band_cells, band_names, measure_bands
 from dualseg.core.facts import ModelFacts
 from dualseg.data.datasets.camvid import open_camvid
+from dualseg.metrics.trimap import boundary_distance
 from dualseg.models.catalog import create_model
 from dualseg.models.segmentation import SegmentationModel
 
 ROAD = 3
-
-
-def test_both_sides_of_a_boundary_are_at_distance_0():
-    target = np.array([[0, 0, 0, 1, 1]] * 3, np.uint8)
-
-    assert boundary_distance(target).tolist() == [[2, 1, 0, 0, 1]] * 3
-
-
-def test_a_picture_of_one_class_has_no_boundary():
-    assert np.isinf(boundary_distance(np.zeros((3, 4), np.uint8))).all()
 
 
 def test_the_bands_follow_each_other():

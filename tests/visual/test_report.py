@@ -176,6 +176,9 @@ def test_scores_beyond_the_confusion_matrix_are_shown(make_run: MakeRun) -> None
     assert "95% interval 0.401 to 0.602" in html
     assert "Boundary IoU, mean over the classes, within 2 % of the diagonal" in html
     assert re.search(r"unseen</span></th>.*?>–</td>", html)  # no IoU, no boundary IoU
+    rows = re.findall(r'<th scope="row">([^<]* px)</th><td[^>]*>([^<]*)</td>.*?</tr>', html)
+    assert rows == [("0 to 2 px", "25.0%"), ("2 to 9 px", "75.0%"), ("from 9 px", "0.0%")] * 2
+    assert "0.625" in html  # right within 2 px
     assert "small, below 1,024" in html
     assert "0.125" in html  # of the objects found
     assert "expected calibration error 0.130" in html

@@ -138,7 +138,9 @@ def test_what_cannot_be_compared_is_an_input_error(make_run: MakeRun, tmp_path: 
         open_runs([run, on_test])
 
 
-@pytest.mark.parametrize("key", ["miou_interval", "calibration", "object_sizes", "boundary_iou"])
+@pytest.mark.parametrize(
+    "key", ["miou_interval", "calibration", "object_sizes", "boundary_iou", "trimap"]
+)
 def test_damaged_extra_scores_are_an_input_error(two_runs: list[Path], key: str) -> None:
     path = two_runs[0] / "evaluation" / "evaluation.json"
     content = json.loads(path.read_text())

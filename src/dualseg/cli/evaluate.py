@@ -58,7 +58,7 @@ def evaluate(
             "--scores",
             metavar="A,B,...",
             help="More scores: interval, batch, cross_entropy, calibration, boundary_iou, "
-            "boundary_f, object_sizes, uncertainty, or all.",
+            "boundary_f, trimap, object_sizes, uncertainty, or all.",
         ),
     ] = None,
     per_image: Annotated[
@@ -192,6 +192,16 @@ def _more_scores(result: Mapping[str, Any]) -> list[str]:
         if key in result:
             ratio = f"{100 * result[key]['ratio']:g} % of the diagonal"
             lines.append(f"mean {title} {percent(result[key]['mean'])} ({ratio})")
+    if "trimap" in result:
+        near = ", ".join(
+            f"within {band['to']} px {percent(band['pixel_accuracy'])}"
+            for band in result["trimap"]["within"]
+        )
+        far = result["trimap"]["bands"][-1]
+        lines.append(
+            f"pixel accuracy around boundaries: {near}; "
+            f"from {far['from']} px {percent(far['pixel_accuracy'])}"
+        )
     if "object_sizes" in result:
         sizes = result["object_sizes"]
         small, large = sizes["limits"]

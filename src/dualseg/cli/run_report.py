@@ -27,7 +27,7 @@ from dualseg.training.environment import choose_device
 from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.visual.report import write_report
 
-REPORT_SCORES = ("interval", "calibration", "boundary_iou", "object_sizes")
+REPORT_SCORES = ("interval", "calibration", "boundary_iou", "trimap", "object_sizes")
 """Those that cost little beside the network; `dualseg evaluate` gives the others."""
 
 DECIMALS = 6

@@ -12,6 +12,7 @@ from dualseg.metrics.collector import Collector
 from dualseg.metrics.interval import MiouInterval
 from dualseg.metrics.likelihood import CrossEntropy
 from dualseg.metrics.object_sizes import ObjectSizes
+from dualseg.metrics.trimap import Trimap
 
 EXTRA_SCORES = (
     "interval",
@@ -20,6 +21,7 @@ EXTRA_SCORES = (
     "calibration",
     "boundary_iou",
     "boundary_f",
+    "trimap",
     "object_sizes",
     "uncertainty",
 )
@@ -51,6 +53,7 @@ def create_collectors(names: Iterable[str], num_classes: int) -> dict[str, Colle
         "calibration": Calibration,
         "boundary_iou": lambda: BoundaryIou(num_classes),
         "boundary_f": lambda: BoundaryF(num_classes),
+        "trimap": lambda: Trimap(num_classes),
         "object_sizes": lambda: ObjectSizes(num_classes),
         "uncertainty": Uncertainty,
     }

@@ -8,7 +8,7 @@ from dualseg.visual.bar_tables import BarSeries, Column, bar_table
 from dualseg.visual.page import card, section, series_legend
 from dualseg.visual.reliability import CalibrationSeries, reliability_chart, reliability_table
 from dualseg.visual.run_files import StoredEvaluation
-from dualseg.visual.stored_scores import BOUNDARY_SCORES, OBJECT_SIZES, ObjectScores
+from dualseg.visual.stored_scores import BOUNDARY_SCORES, OBJECT_SIZES, Band, ObjectScores
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def object_part(runs: Sequence[ShownRun]) -> str:
 
 
 def boundary_part(runs: Sequence[ShownRun]) -> str:
-    """Boundary scores; empty where no run has one."""
+    """Boundary scores, and scores by the distance from one; empty where no run has any."""
     tables = []
     for key, name in BOUNDARY_SCORES.items():
         known = [
@@ -111,10 +111,40 @@ def boundary_part(runs: Sequence[ShownRun]) -> str:
                 )
             )
     lead = (
-        "How well the rims of regions fit: the same scores, counted near the rims alone. They show "
-        "what the IoU of large regions hides."
+        "How well the rims of regions fit: the same scores, counted near the rims alone, or in "
+        "bands around them. They show what the IoU of large regions hides: what is wrong near a "
+        "boundary is a matter of detail, what is wrong far from it was taken for something else."
     )
+    tables += _band_tables(runs)
     return section("Boundaries", lead, card(*tables)) if tables else ""
+
+
+def _band_tables(runs: Sequence[ShownRun]) -> list[str]:
+    """Accuracy and mIoU by the distance from a boundary; nothing where no run has them."""
+    known = [(run, bands) for run in runs if (bands := run.evaluation.extra.bands)]
+    if not known:
+        return []
+    first = known[0][1]
+    total = max(1, sum(band.pixels for band in first))
+    legend = series_legend([run.name for run, _ in known], [run.color for run, _ in known])
+    tables = [
+        bar_table(
+            "Distance from a boundary",
+            [escape(_band_words(band)) for band in first],
+            measure,
+            [
+                BarSeries(run.name, run.color, [getattr(band, key) for band in bands])
+                for run, bands in known
+            ],
+            before=[Column("Pixels", [f"{band.pixels / total:.1%}" for band in first])],
+        )
+        for key, measure in (("pixel_accuracy", "Pixels that are right"), ("miou", "mIoU"))
+    ]
+    return [legend if len(known) > 1 else "", *tables]
+
+
+def _band_words(band: Band) -> str:
+    return f"from {band.low} px" if band.high is None else f"{band.low} to {band.high} px"
 
 
 def _size_words(objects: ObjectScores) -> list[str]:

@@ -86,6 +86,25 @@ class BoundaryScore:
 
 
 @dataclass(frozen=True)
+class Band:
+    """Pixels of one range of distances from a boundary.
+
+    Args:
+        low: Least distance in pixels, counted in.
+        high: Greatest, left out; None where there is no end.
+        pixels: In the band.
+        pixel_accuracy: Share of them that is right; None without pixels.
+        miou: Of them alone; None without pixels.
+    """
+
+    low: int
+    high: int | None
+    pixels: int
+    pixel_accuracy: float | None
+    miou: float | None
+
+
+@dataclass(frozen=True)
 class ExtraScores:
     """What an evaluation was asked for; None for what it was not."""
 
@@ -93,6 +112,7 @@ class ExtraScores:
     calibration: Calibration | None = None
     objects: ObjectScores | None = None
     boundaries: Mapping[str, BoundaryScore] | None = None
+    bands: tuple[Band, ...] | None = None
 
 
 def read_extra_scores(plain: Mapping[str, Any]) -> ExtraScores:
@@ -107,6 +127,7 @@ def read_extra_scores(plain: Mapping[str, Any]) -> ExtraScores:
         objects=_objects(plain["object_sizes"]) if plain.get("object_sizes") else None,
         boundaries={key: _boundary(plain[key]) for key in BOUNDARY_SCORES if plain.get(key)}
         or None,
+        bands=tuple(map(_band, plain["trimap"]["bands"])) if plain.get("trimap") else None,
     )
 
 
@@ -144,6 +165,16 @@ def _objects(plain: Mapping[str, Any]) -> ObjectScores:
 def _boundary(plain: Mapping[str, Any]) -> BoundaryScore:
     per_class = {str(name): _score(value) for name, value in plain["per_class"].items()}
     return BoundaryScore(_score(plain["mean"]), per_class, float(plain["ratio"]))
+
+
+def _band(plain: Mapping[str, Any]) -> Band:
+    return Band(
+        low=int(plain["from"]),
+        high=None if plain["to"] is None else int(plain["to"]),
+        pixels=int(plain["pixels"]),
+        pixel_accuracy=_score(plain["pixel_accuracy"]),
+        miou=_score(plain["miou"]),
+    )
 
 
 def _score(value: Any) -> float | None:
