@@ -18,6 +18,10 @@ CHANGES: dict[str, Sections] = {
     "Lovász": {"loss": {"terms": {"cross_entropy": 1.0, "lovasz": 1.0}}},
     "no class weights": {"loss": {"class_weights": None}},
     "no EMA": {"training": {"ema_decay": None}},
+    # These three against what the trained host suffers from: it knows its training images too well.
+    "drop path": {"model": {"backbone_options": {"drop_path_rate": 0.2}}},
+    "label smoothing": {"loss": {"label_smoothing": 0.1}},
+    "no annealing": {"training": {"schedule": "constant"}},
     "RegNetX-400MF": {"model": {"backbone": "regnetx_004"}},
 }
 TAUGHT = "taught by full input"

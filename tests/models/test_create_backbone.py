@@ -92,12 +92,31 @@ def test_padding_options_reach_mobilenet_v2():
         ("resnet50", {"depth": "3"}, "depth '3' must be a whole number"),
         ("resnet50", {"depth": True}, "depth True must be a whole number"),
         ("resnet50", {"depth": 6}, "depth 6: resnet50 gives 1 to 5 features"),
+        ("resnet50", {"drop_path_rate": 1}, "drop_path_rate 1 must be a number from 0 to below 1"),
+        ("resnet50", {"drop_path_rate": "0.1"}, "drop_path_rate '0.1' must be a number"),
+        ("vgg11", {"drop_path_rate": 0.1}, "vgg11 has no residual blocks .*leave drop_path_rate"),
+        ("hrnet_w18_small", {"drop_path_rate": 0.1}, "has no residual blocks"),
+        ("vgg16", {"drop_path_rate": 0.1}, "vgg16 has no backbone option 'drop_path_rate'"),
         ("test_vit", {"depth": 1}, "test_vit cannot be cut short; leave depth out"),
     ],
 )
 def test_options_that_do_not_apply_are_refused(name, options, message):
     with pytest.raises(InputError, match=message):
         on_meta(name, output_stride=32, options=options)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "xception65", "efficientnet_b0"])
+def test_blocks_are_skipped_in_training_alone(name):
+    torch.manual_seed(0)
+    backbone = create_backbone(name, output_stride=16, options={"drop_path_rate": 0.5})
+    plain = create_backbone(name, output_stride=16)
+    plain.load_state_dict(backbone.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        trained = [backbone(images)[-1] for _ in range(2)]
+        backbone.load_state_dict(plain.state_dict())  # their batch norms have moved
+        assert not torch.equal(*trained)
+        torch.testing.assert_close(backbone.eval()(images)[-1], plain.eval()(images)[-1])
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from dualseg.models.backbones.vgg import VGG16
 from dualseg.models.backbones.weights import download_weights, load_published, read_weights
 
 BOOLEAN_OPTIONS = {"ceil_pool", "pad_before_expand", "pad_stem", "compression", "latter_pooling"}
+SHARE_OPTIONS = {"drop_path_rate"}
 NUMBER_OPTIONS = {"squeeze_excite", "transition_squeeze_excite", "depth"}
 
 
@@ -140,6 +141,10 @@ def _checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     for option in NUMBER_OPTIONS & options.keys():
         if type(options[option]) not in (int, type(None)):
             raise InputError(f"{option} {options[option]!r} must be a whole number, or null")
+    for option in SHARE_OPTIONS & options.keys():
+        value = options[option]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise InputError(f"{option} {value!r} must be a number from 0 to below 1, such as 0.1")
     return dict(options)
 
 

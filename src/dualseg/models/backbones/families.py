@@ -31,14 +31,14 @@ FAMILIES: dict[str, Family] = {
         RESNETS,
         ALL_STRIDES,
         tuple(STEMS),
-        ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations"),
+        ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations", "drop_path_rate"),
         "He et al. 2015, arXiv:1512.03385; timm",
     ),
     "MobileNetV2": Family(
         ("mobilenet_v2",),
         ALL_STRIDES,
         (),
-        ("pad_before_expand", "pad_stem", "norm_eps", "depth", "dilations"),
+        ("pad_before_expand", "pad_stem", "norm_eps", "depth", "dilations", "drop_path_rate"),
         "Sandler et al. 2018, arXiv:1801.04381; timm",
     ),
     "MobileNetV3": Family(
@@ -55,7 +55,7 @@ FAMILIES: dict[str, Family] = {
         ("xception65",),
         ALL_STRIDES,
         (),
-        ("norm_eps",),
+        ("norm_eps", "drop_path_rate"),
         "Chen et al. 2018, arXiv:1802.02611, aligned; timm, after TensorFlow's DeepLab",
     ),
     "DRN": Family(
@@ -93,6 +93,6 @@ OTHERS = Family(
     ("any timm model with features",),
     ALL_STRIDES,
     (),
-    ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations"),
+    ("ceil_pool", "stride_on", "norm_eps", "depth", "dilations", "drop_path_rate"),
     "https://github.com/huggingface/pytorch-image-models",
 )

@@ -64,6 +64,9 @@ class TimmBackbone(nn.Module):
         pad_stem: MobileNetV2 only; False as in VainF's port, see `mobilenet_v2.py`.
         depth: Keep so many features and no layer behind them (3: the PSPNet of
             segmentation_models_pytorch); all where not given.
+        drop_path_rate: Stochastic depth: in training the last residual block is skipped so often
+            for an image, blocks before it proportionally less (Huang et al. 2016,
+            arXiv:1603.09382).
         in_channels: Bands of the images; see `weights.adapt_first_convolution`.
         pretrained: False, True (timm's default weights, needs a download) or a local file.
 
@@ -89,11 +92,18 @@ class TimmBackbone(nn.Module):
         pad_before_expand: bool = False,
         pad_stem: bool = True,
         depth: int | None = None,
+        drop_path_rate: float = 0.0,
         in_channels: int = 3,
         pretrained: bool | str = False,
     ):
         super().__init__()
-        body = _build(name, stem, published=pretrained is True, in_channels=in_channels)
+        body = _build(
+            name,
+            stem,
+            published=pretrained is True,
+            in_channels=in_channels,
+            drop_path_rate=drop_path_rate,
+        )
         _check_resnet(body, name, multi_grid=multi_grid, ceil_pool=ceil_pool, stride_on=stride_on)
         _check_mobilenet(name, pad_before_expand=pad_before_expand, pad_stem=pad_stem)
         if depth is not None:
@@ -130,7 +140,9 @@ class TimmBackbone(nn.Module):
         return padded_features(self.body, images, self.multiple)
 
 
-def _build(name: str, stem: str | None, *, published: bool, in_channels: int) -> nn.Module:
+def _build(
+    name: str, stem: str | None, *, published: bool, in_channels: int, drop_path_rate: float
+) -> nn.Module:
     timm_name, extra = _timm_name(name, stem, published=published)
     if not timm.is_model(timm_name):
         raise InputError(
@@ -140,6 +152,8 @@ def _build(name: str, stem: str | None, *, published: bool, in_channels: int) ->
         # timm starts the last batch norm of each block at zero; most filters then get no gradient.
         extra |= {"zero_init_last": False}
     extra |= dynamic_size_options(timm_name)
+    if drop_path_rate:
+        extra |= {"drop_path_rate": drop_path_rate}
     if in_channels != 3:
         extra |= {"in_chans": in_channels}
     if published:
@@ -151,6 +165,10 @@ def _build(name: str, stem: str | None, *, published: bool, in_channels: int) ->
             warnings.simplefilter("ignore")  # timm announces its own renames
             return timm.create_model(timm_name, features_only=True, pretrained=published, **extra)
     except Exception as error:  # of timm, the hub's client, or the network below it
+        if "drop_path_rate" in str(error):
+            raise InputError(
+                f"{name} has no residual blocks that could be skipped; leave drop_path_rate out"
+            ) from error
         if published:
             raise InputError(no_weights(name, first_line(error))) from error
         raise InputError(f"timm model {name} gives no features ({first_line(error)})") from error
