@@ -26,8 +26,8 @@ class Trimap:
         num_classes: K.
         limits: Ascending distances in pixels at which one band ends and the next begins.
 
-    Source: the trimaps of Kohli et al. 2009 and Krähenbühl and Koltun 2011, arXiv:1210.5644,
-        section 5: `within` is what their plots show. Differs: an ignored pixel bounds its
+    Source: the trimaps of Kohli, Ladický and Torr 2009 and of Krähenbühl and Koltun 2011,
+        arXiv:1210.5644; `within` is what their plots show. Differs: an ignored pixel bounds its
         neighbours as another class does.
     """
 
