@@ -43,6 +43,7 @@ def test_two_trained_runs_are_compared_on_one_page(dualseg, runs, tmp_path):
     html = page.read_text("utf-8")
     for title in ("Classes", "Boundaries", "Small and large objects", "How sure, how right"):
         assert f">{title}</h2>" in html
+    assert html.count(">Distance from a boundary</th>") == 2  # accuracy, mIoU
     assert "<code>seed</code></th><td>0</td><td>1</td>" in html
     assert "network input scaled by 0.5" in html
 

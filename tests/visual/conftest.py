@@ -35,7 +35,7 @@ def extra_scores(class_names: list[str]) -> dict[str, Any]:
     per_class = dict(zip(class_names, (0.375, 0.125, None), strict=True))
     half_sure = {"from": 0.0, "to": 0.5, "pixels": 30, "accuracy": 0.2, "confidence": 0.4}
     sure = {"from": 0.5, "to": 1.0, "pixels": 70, "accuracy": 0.9, "confidence": 0.8}
-    near = {"from": 0, "to": 2, "pixels": 30, "pixel_accuracy": 0.625, "miou": 0.375}
+    near = {"from": 0, "to": 2, "pixels": 30, "pixel_accuracy": 0.625, "miou": 0.34}
     far = {"from": 2, "to": 9, "pixels": 90, "pixel_accuracy": 0.875, "miou": 0.75}
     nothing = {"from": 9, "to": None, "pixels": 0, "pixel_accuracy": None, "miou": None}
     return {

@@ -179,6 +179,7 @@ def test_scores_beyond_the_confusion_matrix_are_shown(make_run: MakeRun) -> None
     rows = re.findall(r'<th scope="row">([^<]* px)</th><td[^>]*>([^<]*)</td>.*?</tr>', html)
     assert rows == [("0 to 2 px", "25.0%"), ("2 to 9 px", "75.0%"), ("from 9 px", "0.0%")] * 2
     assert "0.625" in html  # right within 2 px
+    assert "0.340" in html  # mIoU there
     assert "small, below 1,024" in html
     assert "0.125" in html  # of the objects found
     assert "expected calibration error 0.130" in html
