@@ -5,7 +5,7 @@ import pytest
 from answers import answer, names, random_answer
 
 from dualseg.metrics.scores import scores_from_confusion
-from dualseg.metrics.trimap import Trimap, boundary_distance
+from dualseg.metrics.trimap import Trimap
 
 # Columns at distances 2 1 0 0 1 2 3 from the one boundary.
 TARGET = [[0, 0, 0, 1, 1, 1, 1]]
@@ -19,22 +19,7 @@ def trimap(*images: object, num_classes: int = 2, **options: object) -> dict:
     return collector.result(names(num_classes))["trimap"]
 
 
-def test_both_sides_of_a_boundary_are_at_distance_0() -> None:
-    assert (
-        boundary_distance(np.array([[5, 5, 5, 1, 1]] * 3, np.uint8)).tolist()
-        == [[2, 1, 0, 0, 1]] * 3
-    )
-
-
-def test_distances_are_euclidean() -> None:
-    label_map = np.zeros((4, 4), np.uint8)
-    label_map[3, 3] = 1
-    assert boundary_distance(label_map)[1, 2] == pytest.approx(2**0.5)  # from (2, 3)
-    assert boundary_distance(label_map)[1, 1] == pytest.approx(5**0.5)
-
-
 def test_a_picture_of_one_class_has_no_boundary_and_lies_in_the_last_band() -> None:
-    assert np.isinf(boundary_distance(np.zeros((3, 4), np.uint8))).all()
     bands = trimap(answer([[0, 0]], [[0, 1]], 2))["bands"]
     assert [band["pixels"] for band in bands] == [0, 0, 0, 0, 2]
     assert (bands[0]["pixel_accuracy"], bands[0]["miou"]) == (None, None)

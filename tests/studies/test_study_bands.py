@@ -9,7 +9,7 @@ from torch import nn
 from camvid_study.bands import band_cells, band_names, measure_bands
 from dualseg.core.facts import ModelFacts
 from dualseg.data.datasets.camvid import open_camvid
-from dualseg.metrics.trimap import boundary_distance
+from dualseg.metrics.contours import contour, distance_from
 from dualseg.models.catalog import create_model
 from dualseg.models.segmentation import SegmentationModel
 
@@ -33,7 +33,7 @@ def only_road(tiny_camvid: Path) -> SegmentationModel:
 def test_each_band_is_counted_on_its_known_pixels(only_road: SegmentationModel, tiny_camvid: Path):
     dataset = open_camvid(tiny_camvid, "val")
     targets = [dataset.label_map(index) for index in range(len(dataset))]
-    distances = [boundary_distance(target) for target in targets]
+    distances = [distance_from(contour(target)) for target in targets]
 
     found = measure_bands(only_road, dataset)
 

@@ -1,5 +1,6 @@
 """What docs/study.md says of finished rows is what the records in the repository give."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ RECORDS, DOCUMENT = ROOT / "results" / "camvid" / "study", ROOT / "docs" / "stud
 BEGIN = "python studies/camvid.py --out results/camvid/study --tables"
 
 pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason="results/ is in the repository only")
+
+INTERVAL = re.compile(r"\((?:[+−]\d+\.\d|0\.0) to (?:[+−]\d+\.\d|0\.0)\)")
 
 
 def rows_of_tables(text: str) -> list[str]:
@@ -33,3 +36,15 @@ def test_every_row_of_a_table_below_the_command_is_what_the_command_writes():
     shown = rows_of_tables(section)
     assert len(shown) > 10
     assert [row for row in shown if row not in rows_of_tables(printed)] == []
+
+
+def test_every_interval_in_words_stands_in_the_tables():
+    text, rest = DOCUMENT.read_text().split("\n## So far besides")
+    assert "## What to believe so far" in text
+    tables = (RECORDS / "tables.md").read_text()
+
+    shown = INTERVAL.findall(text)
+
+    assert len(shown) > 30
+    assert [interval for interval in shown if interval not in tables] == []
+    assert INTERVAL.findall(rest) == []  # those rows have no records

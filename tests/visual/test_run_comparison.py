@@ -77,6 +77,17 @@ def test_runs_without_extra_scores_leave_their_parts_out(make_run: MakeRun, tmp_
     assert "95 % interval</th>" not in html
 
 
+def test_scores_that_one_of_two_runs_has_say_whose_they_are(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    html = page_of([make_run("bare"), make_run("scored", extra=True)], tmp_path)
+    for title in ("Boundaries", "Small and large objects"):
+        part = html.partition(f">{title}</h2>")[2].partition("</section>")[0]
+        legend = part.partition('class="legend"')[2].partition("<table")[0]
+        assert "scored" in legend
+        assert "bare" not in legend
+
+
 def test_runs_on_other_images_stand_side_by_side_without_a_difference(
     make_run: MakeRun, tmp_path: Path
 ) -> None:

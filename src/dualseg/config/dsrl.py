@@ -38,6 +38,17 @@ DSRL_PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+SssrKind = Literal[
+    "deconvolution",
+    "pixel_shuffle",
+    "bilinear",
+    "bilinear_convolution",
+    "official",
+    "dootmaan",
+    "sanje2v",
+]
+
+
 class DsrlSettings(Section):
     """Dual super-resolution learning; see `dualseg.models.dsrl`.
 
@@ -52,15 +63,7 @@ class DsrlSettings(Section):
     image_weight: float = Field(default=0.1, ge=0)
     affinity_weight: float = Field(default=1.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
-    sssr: Literal[
-        "deconvolution",
-        "pixel_shuffle",
-        "bilinear",
-        "bilinear_convolution",
-        "official",
-        "dootmaan",
-        "sanje2v",
-    ] = "deconvolution"
+    sssr: SssrKind = "deconvolution"
     sisr: Literal["espcn", "residual", "single"] = "espcn"
     affinity_features: Literal["before_prediction", "after_prediction"] = "before_prediction"
     affinity_normalization: Literal["l2", "none", "spectral"] = "l2"

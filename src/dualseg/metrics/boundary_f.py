@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.metrics.collector import ScoredImage, by_class, mean_of_known
+from dualseg.metrics.contours import contour, distance_from
 
 
 class BoundaryF:
@@ -37,7 +37,7 @@ class BoundaryF:
         tolerance = math.ceil(self.ratio * float(np.hypot(*image.target.shape)))
         ignored = image.target == image.ignore_index
         maps = image.target, image.preds
-        contours = [_contour(label_map, ignored) for label_map in maps]
+        contours = [contour(label_map, ignored) for label_map in maps]
         ids = [label_map[line] for label_map, line in zip(maps, contours, strict=True)]
         for class_id in np.union1d(*ids):
             lines = [
@@ -47,8 +47,8 @@ class BoundaryF:
             rows, columns = _around(lines[0] | lines[1])
             truth, preds = lines[0][rows, columns], lines[1][rows, columns]
             self.pixels[:, class_id] += int(truth.sum()), int(preds.sum())
-            self.matched[0, class_id] += int((truth & _within(preds, tolerance)).sum())
-            self.matched[1, class_id] += int((preds & _within(truth, tolerance)).sum())
+            self.matched[0, class_id] += int((truth & (distance_from(preds) <= tolerance)).sum())
+            self.matched[1, class_id] += int((preds & (distance_from(truth) <= tolerance)).sum())
 
     def merge(self, other: "BoundaryF") -> None:
         self.matched += other.matched
@@ -63,30 +63,10 @@ class BoundaryF:
         return {"boundary_f": {"mean": mean, "per_class": per_class, "ratio": self.ratio}}
 
 
-def _contour(label_map: NDArray[np.uint8], ignored: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    contour = np.zeros(label_map.shape, np.bool_)
-    for first, second in (
-        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
-        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
-    ):
-        differ = (label_map[first] != label_map[second]) & ~ignored[first] & ~ignored[second]
-        contour[first] |= differ
-        contour[second] |= differ
-    return contour
-
-
 def _around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     """The smallest box that holds all of it."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
-def _within(line: NDArray[np.bool_], tolerance: int) -> NDArray[np.bool_]:
-    """Pixels at most `tolerance` (Euclidean) from one of the line's."""
-    if not line.any():
-        return np.zeros(line.shape, np.bool_)
-    distance = cv2.distanceTransform((~line).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(distance <= tolerance, np.bool_)
 
 
 def _f_score(precision: float | None, recall: float | None) -> float | None:

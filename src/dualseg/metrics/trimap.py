@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.metrics.collector import ScoredImage
 from dualseg.metrics.confusion import confusion_matrix
+from dualseg.metrics.contours import contour, distance_from
 from dualseg.metrics.scores import scores_from_confusion
 
 LIMITS = (2, 4, 8, 16)
@@ -36,7 +36,7 @@ class Trimap:
         self.confusions = np.zeros((len(self.limits) + 1, num_classes, num_classes), np.int64)
 
     def add(self, image: ScoredImage) -> None:
-        distance = boundary_distance(image.target)
+        distance = distance_from(contour(image.target))
         low, beyond = 0, image.confusion.copy()
         for high, confusion in zip(self.limits, self.confusions[:-1], strict=True):
             inside = (distance >= low) & (distance < high)
@@ -66,28 +66,6 @@ class Trimap:
                 "within": [_plain(0, high, confusion) for high, confusion in within],
             }
         }
-
-
-def boundary_distance(label_map: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Of each pixel to the nearest one that has a neighbour of another id, above, below, left or
-    right.
-
-    Args:
-        label_map: (H, W) class ids and ignored pixels.
-
-    Returns:
-        (H, W) in pixels, 0 on both sides of a boundary; infinite where there is none at all.
-    """
-    is_boundary = np.zeros(label_map.shape, np.bool_)
-    across, down = label_map[:, 1:] != label_map[:, :-1], label_map[1:] != label_map[:-1]
-    for side in (np.s_[:, 1:], np.s_[:, :-1]):
-        is_boundary[side] |= across
-    for side in (np.s_[1:], np.s_[:-1]):
-        is_boundary[side] |= down
-    inside = (~is_boundary).astype(np.uint8)
-    if inside.all():
-        return np.full(label_map.shape, np.inf, np.float32)
-    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
 def _plain(low: int, high: int | None, confusion: NDArray[np.int64]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Scores beyond the confusion matrix on a page: of one run, or of several side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -8,7 +8,13 @@ from dualseg.visual.bar_tables import BarSeries, Column, bar_table
 from dualseg.visual.page import card, section, series_legend
 from dualseg.visual.reliability import CalibrationSeries, reliability_chart, reliability_table
 from dualseg.visual.run_files import StoredEvaluation
-from dualseg.visual.stored_scores import BOUNDARY_SCORES, OBJECT_SIZES, Band, ObjectScores
+from dualseg.visual.stored_scores import (
+    BOUNDARY_SCORES,
+    OBJECT_SIZES,
+    Band,
+    ObjectScores,
+    SizeScore,
+)
 
 
 @dataclass(frozen=True)
@@ -63,32 +69,21 @@ def object_part(runs: Sequence[ShownRun]) -> str:
     if not known:
         return ""
     first = known[0][1]
-    counts = Column("Objects", [f"{first.sizes[size].num_objects:,}" for size in OBJECT_SIZES])
-    tables = [
-        bar_table(
-            "Size",
-            [escape(text) for text in _size_words(first)],
-            measure,
-            [
-                BarSeries(
-                    run.name,
-                    run.color,
-                    [getattr(objects.sizes[size], key) for size in OBJECT_SIZES],
-                )
-                for run, objects in known
-            ],
-            before=[counts],
-        )
-        for key, measure in (("recall", "Pixels that are right"), ("found", "Objects found"))
-    ]
+    sizes = [(run, [objects.sizes[size] for size in OBJECT_SIZES]) for run, objects in known]
+    tables = _row_tables(
+        "Size",
+        [escape(text) for text in _size_words(first)],
+        Column("Objects", [f"{first.sizes[size].num_objects:,}" for size in OBJECT_SIZES]),
+        {"recall": "Pixels that are right", "found": "Objects found"},
+        sizes,
+    )
     lead = (
         "An object is a connected piece of one class in the ground truth, since class ids do not "
         "tell touching objects apart; its size is its number of pixels. Found means that at least "
         "half of its pixels are right."
     )
-    legend = series_legend([run.name for run, _ in known], [run.color for run, _ in known])
-    body = card(legend if len(known) > 1 else "", *tables)
-    return section("Small and large objects", lead, body)
+    legend = _legend(runs, [run for run, _ in known])
+    return section("Small and large objects", lead, card(legend, *tables))
 
 
 def boundary_part(runs: Sequence[ShownRun]) -> str:
@@ -126,21 +121,38 @@ def _band_tables(runs: Sequence[ShownRun]) -> list[str]:
         return []
     first = known[0][1]
     total = max(1, sum(band.pixels for band in first))
-    legend = series_legend([run.name for run, _ in known], [run.color for run, _ in known])
-    tables = [
+    tables = _row_tables(
+        "Distance from a boundary",
+        [escape(_band_words(band)) for band in first],
+        Column("Pixels", [f"{band.pixels / total:.1%}" for band in first]),
+        {"pixel_accuracy": "Pixels that are right", "miou": "mIoU"},
+        known,
+    )
+    return [_legend(runs, [run for run, _ in known]), *tables]
+
+
+def _row_tables(
+    corner: str,
+    row_labels: Sequence[str],
+    before: Column,
+    measures: Mapping[str, str],
+    runs: Sequence[tuple[ShownRun, Sequence[SizeScore] | Sequence[Band]]],
+) -> list[str]:
+    """A table of each measure, whose name stands under its attribute of a score. Every run has a
+    score for each row."""
+    return [
         bar_table(
-            "Distance from a boundary",
-            [escape(_band_words(band)) for band in first],
+            corner,
+            row_labels,
             measure,
             [
-                BarSeries(run.name, run.color, [getattr(band, key) for band in bands])
-                for run, bands in known
+                BarSeries(run.name, run.color, [getattr(score, key) for score in scores])
+                for run, scores in runs
             ],
-            before=[Column("Pixels", [f"{band.pixels / total:.1%}" for band in first])],
+            before=[before],
         )
-        for key, measure in (("pixel_accuracy", "Pixels that are right"), ("miou", "mIoU"))
+        for key, measure in measures.items()
     ]
-    return [legend if len(known) > 1 else "", *tables]
 
 
 def _band_words(band: Band) -> str:
@@ -160,7 +172,8 @@ def _of(name: str, series: Sequence[CalibrationSeries]) -> str:
     return f" of {escape(name)}" if len(series) > 1 else ""
 
 
-def _legend(runs: Sequence[ShownRun], series: Sequence[CalibrationSeries]) -> str:
+def _legend(runs: Sequence[ShownRun], shown: Sequence[ShownRun | CalibrationSeries]) -> str:
+    """Of those shown; empty where the page has one run."""
     if len(runs) == 1:
         return ""
-    return series_legend([run.name for run in series], [run.color for run in series])
+    return series_legend([run.name for run in shown], [run.color for run in shown])

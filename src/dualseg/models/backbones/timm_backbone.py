@@ -64,9 +64,9 @@ class TimmBackbone(nn.Module):
         pad_stem: MobileNetV2 only; False as in VainF's port, see `mobilenet_v2.py`.
         depth: Keep so many features and no layer behind them (3: the PSPNet of
             segmentation_models_pytorch); all where not given.
-        drop_path_rate: Stochastic depth: in training the last residual block is skipped so often
-            for an image, blocks before it proportionally less (Huang et al. 2016,
-            arXiv:1603.09382).
+        drop_path_rate: Stochastic depth: the probability, from 0 to below 1, with which an image
+            skips the last residual block in training; that of the blocks before it grows up to it
+            from 0 (Huang et al. 2016, arXiv:1603.09382). Refused where there are none.
         in_channels: Bands of the images; see `weights.adapt_first_convolution`.
         pretrained: False, True (timm's default weights, needs a download) or a local file.
 

@@ -7,24 +7,16 @@ kind moves a sum of few terms slowly, the network stayed ten points of mIoU behi
 """
 
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualseg.config.dsrl import SssrKind
 from dualseg.core.geometry import Size, resize_logits
 from dualseg.models.dsrl.upsampling import crop_to, deconv_bn_relu, double_size, icnr_
+from dualseg.models.layers import conv_bn_relu
 from dualseg.models.segmentation import Prediction
-
-SssrKind = Literal[
-    "deconvolution",
-    "pixel_shuffle",
-    "bilinear",
-    "bilinear_convolution",
-    "official",
-    "dootmaan",
-    "sanje2v",
-]
 
 FINEST_STRIDE = 4  # learned upsampling starts here; coarser maps are first enlarged bilinearly
 CORRECTION_STD = 0.01  # of the classifier on the narrow features: the coarse logits lead at first
@@ -154,17 +146,13 @@ def _pixel_shuffle(in_channels: int, stride: int, num_classes: int) -> Parts:
     last = nn.Conv2d(WIDTHS[0], num_classes * factor**2, 3, padding=1)
     icnr_(last.weight, factor)
     predict = nn.Sequential(last, nn.PixelShuffle(factor))
-    return Parts(_narrow(in_channels), predict, WIDTHS[0])
-
-
-def _narrow(in_channels: int) -> nn.Module:
-    convolution = nn.Conv2d(in_channels, WIDTHS[0], 1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True))
+    return Parts(conv_bn_relu(in_channels, WIDTHS[0], 1), predict, WIDTHS[0])
 
 
 def _bilinear_convolution(in_channels: int, stride: int, num_classes: int) -> Parts:
     last = nn.Conv2d(WIDTHS[0], num_classes, 3, padding=1)
-    return Parts(_narrow(in_channels), nn.Sequential(last, Bilinear(2 * stride)), WIDTHS[0])
+    predict = nn.Sequential(last, Bilinear(2 * stride))
+    return Parts(conv_bn_relu(in_channels, WIDTHS[0], 1), predict, WIDTHS[0])
 
 
 def _bilinear(in_channels: int, stride: int, num_classes: int) -> Parts:
