@@ -54,7 +54,7 @@ def beyond_rows(size: str, host: str) -> list[Row]:
 
 def _fits(host: str, changes: Sections) -> bool:
     had = HOSTS[host].changes
-    keeps_weights = HOSTS[host].weights is None or "backbone" not in changes.get("model", {})
+    keeps_weights = HOSTS[host].begins_at_random or "backbone" not in changes.get("model", {})
     return keeps_weights and combined(had, changes) != had
 
 

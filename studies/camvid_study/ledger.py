@@ -179,6 +179,9 @@ def what_counts(recipe: Recipe) -> dict[str, Any]:
         path = Path(start)
         is_row = path.name == MODEL_FILE
         settings["training"]["init_weights"] = path.parents[1].name if is_row else path.stem
+    pretrained = settings["model"]["pretrained"]
+    if isinstance(pretrained, str):
+        settings["model"]["pretrained"] = Path(pretrained).stem
     return settings
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from camvid_study.ablation_rows import ablation_rows
 from camvid_study.best_rows import best_rows
 from camvid_study.beyond_rows import beyond_rows
-from camvid_study.hosts import HOSTS, OWN_NETWORK, fitted_rates
+from camvid_study.hosts import HOSTS, OWN_NETWORK, fitted_rates, pretrained_file
 from camvid_study.rows import SIZES, Changes, Row, combined, slug
 from camvid_study.scratch_rows import scratch_rows
 from camvid_study.variant_rows import variant_rows
@@ -180,7 +180,10 @@ def _host_changes(row: Row) -> Changes:
         return {}
     host = HOSTS[row.host]
     rates = fitted_rates(row.size, host.output_stride, is_full_input=row.is_full_input)
-    return combined(host.changes, {"model": {"atrous_rates": rates}})
+    model: dict[str, Any] = {"atrous_rates": rates}
+    if (pretrained := pretrained_file(host)) is not None:
+        model["pretrained"] = str(pretrained)
+    return combined(host.changes, {"model": model})
 
 
 def _rows_at(part: str, size: str, host: str) -> list[Row]:

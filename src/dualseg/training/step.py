@@ -24,6 +24,7 @@ from dualseg.core.labels import IGNORE_INDEX
 from dualseg.core.outputs import SegmentationOutput
 from dualseg.core.processes import ALONE, Processes
 from dualseg.data.loading.loaders import RawBatch
+from dualseg.training.depthwise import FastDepthwise
 from dualseg.training.objectives.batch import TrainingBatch
 from dualseg.training.optimization.optimizers import set_lr
 
@@ -132,7 +133,8 @@ class TrainingStep:
         terms: dict[str, Tensor] = {}
         parts = self._parts(raw)
         for number, part in enumerate(parts, start=1):
-            with self._shares_nothing_yet() if number < len(parts) else nullcontext():
+            sharing = self._shares_nothing_yet() if number < len(parts) else nullcontext()
+            with sharing, self._fast_depthwise():
                 for name, value in self._backward(part, step).items():
                     terms[name] = terms[name] + value if name in terms else value
         return terms
@@ -142,6 +144,11 @@ class TrainingStep:
         if isinstance(self.network, DistributedDataParallel):
             return self.network.no_sync()
         return nullcontext()
+
+    def _fast_depthwise(self) -> AbstractContextManager[object]:
+        """A compiled network has kernels of its own."""
+        on_cpu = self.device.type == "cpu" and self.training.precision == "bf16"
+        return FastDepthwise() if on_cpu and not self.training.compile else nullcontext()
 
     def _parts(self, raw: RawBatch) -> list[TrainingBatch]:
         whole = prepare_batch(raw, self.data, self.device)

@@ -13,6 +13,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
+from dualseg.models.backbones.efficientnet_names import with_timm_names
 
 HUB_ANSWER_SECONDS = 5.0
 HUB_FILE = "model.safetensors"
@@ -44,7 +45,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def load_published(
     body: nn.Module, weights: Mapping[str, Tensor], *, source: str, in_channels: int = 3
 ) -> None:
-    """Loads a timm (or torchvision ResNet) state dict; only a classifier may be left over.
+    """Loads a state dict of timm, of torchvision's ResNets or of EfficientNet-PyTorch; only a
+    classifier may be left over.
 
     timm's feature extractors rename what they wrap (`stages.0` becomes `stages_0`, or everything
     moves below `model`); names as published and names as wrapped are both taken.
@@ -59,6 +61,7 @@ def load_published(
         InputError: Tensors are missing, of another shape, or belong to another network.
     """
     wanted = body.state_dict()
+    weights = with_timm_names(weights, wanted)
     names = {key: _published_name(key, weights) for key in wanted}
     found = {key: weights[name] for key, name in names.items() if name is not None}
     found = adapt_first_convolution(found, wanted, in_channels)
