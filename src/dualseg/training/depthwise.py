@@ -17,8 +17,8 @@ class FastDepthwise(TorchFunctionMode):
     as long as in fp32 (`benchmarks/depthwise.py`), so they are computed in fp32, and their output
     is bfloat16 again. Forward passes without gradients are left alone: they are fast in bfloat16.
 
-    It sees calls as they are made, so it is around the backward pass too where activations are
-    computed again there.
+    It is off during a backward pass, so activations that are computed again there must not have
+    been computed under it.
     """
 
     def __torch_function__(

@@ -133,8 +133,7 @@ class TrainingStep:
         terms: dict[str, Tensor] = {}
         parts = self._parts(raw)
         for number, part in enumerate(parts, start=1):
-            sharing = self._shares_nothing_yet() if number < len(parts) else nullcontext()
-            with sharing, self._fast_depthwise():
+            with self._shares_nothing_yet() if number < len(parts) else nullcontext():
                 for name, value in self._backward(part, step).items():
                     terms[name] = terms[name] + value if name in terms else value
         return terms
@@ -146,9 +145,11 @@ class TrainingStep:
         return nullcontext()
 
     def _fast_depthwise(self) -> AbstractContextManager[object]:
-        """A compiled network has kernels of its own."""
-        on_cpu = self.device.type == "cpu" and self.training.precision == "bf16"
-        return FastDepthwise() if on_cpu and not self.training.compile else nullcontext()
+        """Not where the network is compiled, which has kernels of its own, or computed again."""
+        training = self.training
+        is_plain = not training.compile and not training.checkpoint_activations
+        is_bf16 = self.device.type == "cpu" and training.precision == "bf16"
+        return FastDepthwise() if is_bf16 and is_plain else nullcontext()
 
     def _parts(self, raw: RawBatch) -> list[TrainingBatch]:
         whole = prepare_batch(raw, self.data, self.device)
@@ -162,7 +163,8 @@ class TrainingStep:
         if self.training.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         dtype = AUTOCAST.get(self.training.precision)
-        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+        autocast = torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+        with autocast, self._fast_depthwise():
             output = self.network(image)
         terms = dict(self.objective(output, batch, step))
         total = torch.stack(list(terms.values())).sum()
