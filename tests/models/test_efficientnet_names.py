@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dualseg.core.errors import InputError
-from dualseg.models.backbones.efficientnet_names import with_timm_names
+from dualseg.models.backbones.efficientnet_names import has_their_names, with_timm_names
 from dualseg.models.backbones.timm_backbone import TimmBackbone
 
 # A network of two stages: one block without an expansion, then two with one.
@@ -68,10 +68,9 @@ def test_what_has_no_counterpart_keeps_its_name():
     assert renamed(*theirs) == theirs
 
 
-def test_other_names_are_left_alone():
-    weights = {"conv_stem.weight": torch.zeros(1), "_bn0.weight": torch.zeros(1)}
-
-    assert with_timm_names(weights, WANTED) is weights
+def test_other_names_are_not_taken_for_theirs():
+    assert has_their_names({"_conv_stem.weight": torch.zeros(1)})
+    assert not has_their_names({"conv_stem.weight": torch.zeros(1), "_bn0.weight": torch.zeros(1)})
 
 
 def published(name: str) -> dict[str, Tensor]:
@@ -117,3 +116,30 @@ def test_a_file_of_a_deeper_network_is_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"lite1\.pth does not fit this backbone"):
         TimmBackbone("tf_efficientnet_lite0", pretrained=str(tmp_path / "lite1.pth"))
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "resnet18"])
+def test_a_network_that_pads_otherwise_is_refused(backbone: str, tmp_path):
+    torch.save(published("tf_efficientnet_lite0"), tmp_path / "lite0.pth")
+
+    with pytest.raises(InputError, match=r"lite0\.pth .* it is for the backbones tf_efficientnet_"):
+        TimmBackbone(backbone, pretrained=str(tmp_path / "lite0.pth"))
+
+
+@pytest.mark.oracle
+def test_features_are_those_of_another_library(tmp_path):
+    """segmentation_models_pytorch keeps a copy of EfficientNet-PyTorch."""
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    torch.manual_seed(0)
+    theirs = get_encoder("efficientnet-b0", weights=None).eval()
+    torch.save(theirs.state_dict(), tmp_path / "b0.pth")
+    ours = TimmBackbone("tf_efficientnet_b0", pretrained=str(tmp_path / "b0.pth")).eval()
+    images = torch.randn(2, 3, 64, 96)
+
+    with torch.inference_mode():
+        features, expected = ours(images), theirs(images)
+
+    # Their finest feature is the stem's, ours the first stage's.
+    for feature, other in zip(features[1:], expected[2:], strict=True):
+        assert torch.allclose(feature, other, rtol=1e-4, atol=1e-5)

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Collection, Mapping
 
-from torch import Tensor
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
 
-STEM = "_conv_stem."
-"""Begins a name that only EfficientNet-PyTorch's networks have."""
+_STEM = "_conv_stem."  # begins a name that no other networks have
 
 _BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(.+)")
+_TIMM_BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
 
 # Blocks are an expansion, a depthwise convolution and a projection; those of the first stage have
 # no expansion, so their two other convolutions come first.
@@ -39,33 +40,36 @@ _AROUND = {
 }
 
 
-def with_timm_names(weights: Mapping[str, Tensor], wanted: Collection[str]) -> Mapping[str, Tensor]:
-    """Weights as timm names them.
+def has_their_names(weights: Mapping[str, Tensor]) -> bool:
+    """Whether the names are EfficientNet-PyTorch's."""
+    return any(name.startswith(_STEM) for name in weights)
+
+
+def pads_as_tensorflow(body: nn.Module) -> bool:
+    """Whether it is one of timm's `tf_...` networks: an odd zero goes to the right and below."""
+    return any(isinstance(layer, Conv2dSame) for layer in body.modules())
+
+
+def with_timm_names(weights: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """EfficientNet-PyTorch's weights as timm names them.
 
     They number the blocks of all stages in one row, timm stage by stage; `wanted` says how long
     its stages are.
 
     Args:
-        weights: Tensors by name; returned as they are where the names are not
-            EfficientNet-PyTorch's.
+        weights: Tensors by their names.
         wanted: Names of timm's network. A name that has no counterpart there is kept, so that
             whoever loads them refuses it.
 
     Source: https://github.com/lukemelas/EfficientNet-PyTorch and, for the Lite networks,
         https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch (both Apache-2.0). Their
         weights come from TensorFlow, so they belong to timm's `tf_efficientnet_...`, whose padding
-        and batch norm are TensorFlow's.
+        and batch norm are TensorFlow's: `pads_as_tensorflow`.
     """
-    if not any(name.startswith(STEM) for name in weights):
-        return weights
-    places = sorted(
-        {(int(part[1]), int(part[2])) for part in map(_split, wanted) if part[0] == "blocks"}
-    )
-    expanded = {
-        int(found[1])
-        for found in map(_BLOCK.fullmatch, weights)
-        if found and found[2] == "_expand_conv"
-    }
+    blocks = filter(None, map(_TIMM_BLOCK.match, wanted))
+    places = sorted({(int(block[1]), int(block[2])) for block in blocks})
+    layers = filter(None, map(_BLOCK.fullmatch, weights))
+    expanded = {int(layer[1]) for layer in layers if layer[2] == "_expand_conv"}
 
     def renamed(name: str) -> str:
         block = _BLOCK.fullmatch(name)
@@ -73,14 +77,10 @@ def with_timm_names(weights: Mapping[str, Tensor], wanted: Collection[str]) -> M
             layer, _, rest = name.partition(".")
             return f"{_AROUND[layer]}.{rest}" if layer in _AROUND else name
         number, layer, rest = int(block[1]), block[2], block[3]
-        layers = _EXPANDED if number in expanded else _UNEXPANDED
-        if number >= len(places) or layer not in layers:
+        known = _EXPANDED if number in expanded else _UNEXPANDED
+        if number >= len(places) or layer not in known:
             return name
         stage, index = places[number]
-        return f"blocks.{stage}.{index}.{layers[layer]}.{rest}"
+        return f"blocks.{stage}.{index}.{known[layer]}.{rest}"
 
     return {renamed(name): tensor for name, tensor in weights.items()}
-
-
-def _split(name: str) -> list[str]:
-    return [*name.split("."), "", ""]

@@ -13,7 +13,11 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
-from dualseg.models.backbones.efficientnet_names import with_timm_names
+from dualseg.models.backbones.efficientnet_names import (
+    has_their_names,
+    pads_as_tensorflow,
+    with_timm_names,
+)
 
 HUB_ANSWER_SECONDS = 5.0
 HUB_FILE = "model.safetensors"
@@ -61,7 +65,13 @@ def load_published(
         InputError: Tensors are missing, of another shape, or belong to another network.
     """
     wanted = body.state_dict()
-    weights = with_timm_names(weights, wanted)
+    if has_their_names(weights):
+        if not pads_as_tensorflow(body):
+            raise InputError(
+                f"{source} holds an EfficientNet under the names of EfficientNet-PyTorch, which "
+                "pads as TensorFlow does; it is for the backbones tf_efficientnet_..."
+            )
+        weights = with_timm_names(weights, wanted)
     names = {key: _published_name(key, weights) for key in wanted}
     found = {key: weights[name] for key, name in names.items() if name is not None}
     found = adapt_first_convolution(found, wanted, in_channels)
