@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import timm
 
 from camvid_study.best_rows import TAUGHT_SSSR, best_rows
 from camvid_study.figures import COLORS, PER_PLOT
@@ -212,6 +213,16 @@ def test_a_host_that_knows_imagenet_begins_with_the_file_of_its_package(imagenet
     assert recipe(row).model.pretrained == str(imagenet_file)
     assert recipe(row).training.init_weights is None
     assert what_counts(recipe(row))["model"]["pretrained"] == "efficientnet-lite0-57934424"
+
+
+@pytest.mark.usefixtures("imagenet_file")
+def test_a_host_that_knows_imagenet_sees_pictures_as_its_backbone_saw_them():
+    data = recipe(row_of("ablation", "full label", size="180x240", host="lite0_imagenet")).data
+
+    published = timm.get_pretrained_cfg("tf_efficientnet_lite0")
+
+    assert published is not None
+    assert (data.mean, data.std) == (published.mean, published.std)
 
 
 def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch):

@@ -96,6 +96,14 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+def test_a_frozen_layer_passes_its_gradient_on_in_fp32(monkeypatch):
+    calls = counted(monkeypatch)
+    frozen = layer(**SLOW[0]).requires_grad_(False)
+    with FastDepthwise(), torch.autocast("cpu", torch.bfloat16):
+        frozen(images().requires_grad_())
+    assert len(calls) == 1
+
+
 def test_without_autocast_without_gradients_and_in_fp16_nothing_changes(monkeypatch):
     calls = counted(monkeypatch)
     convolution = layer(**SLOW[0])
