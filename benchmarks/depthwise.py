@@ -10,9 +10,6 @@ all of them.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -23,11 +20,12 @@ from dualseg.core.geometry import resize_logits
 from dualseg.core.memory import keep_freed_memory
 from dualseg.models.catalog import create_model
 from dualseg.training.depthwise import FastDepthwise
+from train_step import Step, median_seconds
 
-Step = Callable[[], None]
+Layer = tuple[int, tuple[int, int], int, int, int]  # channels, map, kernel, stride, dilation
 
-# Channels, map, kernel, stride, dilation: of MobileNetV2, EfficientNet-Lite0, Xception and ASPP.
-LAYERS = [
+# Of MobileNetV2, EfficientNet-Lite0, Xception and ASPP.
+LAYERS: list[Layer] = [
     (144, (45, 60), 3, 1, 1),
     (256, (45, 60), 3, 1, 1),
     (672, (12, 15), 3, 1, 1),
@@ -46,7 +44,7 @@ NETWORKS = ["mobilenet_v2", "tf_efficientnet_lite0", "xception65", "resnet18"]
 BATCH, SIZE, CLASSES = 8, (180, 240), 11
 
 
-def layer_step(layer: tuple[int, tuple[int, int], int, int, int], *, in_fp32: bool) -> Step:
+def layer_step(layer: Layer, *, in_fp32: bool) -> Step:
     channels, size, kernel, stride, dilation = layer
     images = torch.randn(BATCH, channels, *size).to(memory_format=torch.channels_last)
     images = images.bfloat16().requires_grad_()
@@ -62,7 +60,7 @@ def layer_step(layer: tuple[int, tuple[int, int], int, int, int], *, in_fp32: bo
     return step
 
 
-def picks_fp32(layer: tuple[int, tuple[int, int], int, int, int]) -> bool:
+def picks_fp32(layer: Layer) -> bool:
     """Whether the layer is computed in fp32: its answer is what fp32 gives, bit by bit."""
     channels, size, kernel, stride, dilation = layer
     images = torch.randn(1, channels, *size)
@@ -98,14 +96,7 @@ def network_step(backbone: str, *, mode: str) -> Step:
 
 
 def median_milliseconds(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 1):  # the first is warm-up
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
+    return {name: 1000 * seconds for name, seconds in median_seconds(steps, rounds).items()}
 
 
 def main() -> None:

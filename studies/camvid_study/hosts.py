@@ -94,7 +94,7 @@ HOSTS = {
         teacher=_BEST,
     ),
     # The paper's hosts know ImageNet. Of backbones whose weights come with a Python package, and
-    # so need no other download, this is the one small enough for the study.
+    # so need no other download, this is the smallest that we found.
     "lite0_imagenet": Host(
         {
             "model": {
