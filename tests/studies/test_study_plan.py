@@ -1,6 +1,7 @@
 """The declared grid: order, equal budgets, one change a row."""
 
 import hashlib
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,25 @@ def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch):
         InputError, match=r"pytorch_model, .* not installed; pip install 'dualseg\["
     ):
         recipe(row)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [((), r"0 \.pth files \(none\)"), (("a", "b"), r"2 \.pth files \(a\.pth, b\.pth\)")],
+)
+def test_a_package_of_other_files_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: tuple[str, ...], words: str
+):
+    package = tmp_path / "__init__.py"
+    package.touch()
+    for name in files:
+        (tmp_path / f"{name}.pth").touch()
+    monkeypatch.setattr(
+        "camvid_study.hosts.find_spec", lambda name: ModuleSpec(name, None, origin=str(package))
+    )
+
+    with pytest.raises(InputError, match=f"{words}, and the study reads exactly one"):
+        recipe(row_of("ablation", "full label", size="180x240", host="lite0_imagenet"))
 
 
 @pytest.mark.parametrize("host", ["regnety_trained", "lite0_imagenet"])

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualseg.export.rewrites.copying import replace_module, shared_copy
-from dualseg.export.rewrites.grids import GridPool, enlargement
+from dualseg.export.rewrites.grids import enlargement
+from dualseg.export.rewrites.pooling import GridPSPHead
 from dualseg.models.heads.head import HeadOutput
 from dualseg.models.heads.psp import PSPHead
 
@@ -29,7 +30,7 @@ def fuse_before_enlarging(model: nn.Module) -> nn.Module:
     return rewritten
 
 
-class PooledContextHead(nn.Module):
+class PooledContextHead(GridPSPHead):
     """A `PSPHead` that never enlarges its levels.
 
     Args:
@@ -38,30 +39,18 @@ class PooledContextHead(nn.Module):
     Shape: as the head's.
     """
 
-    def __init__(self, head: PSPHead):
-        super().__init__()
-        self.index = head.index
-        self.out_channels, self.out_stride = head.out_channels, head.out_stride
-        self.dropout, self.side_info = head.dropout, head.side_info
-        self.align_corners = head.align_corners
-        self.pools = nn.ModuleList(GridPool((size, size)) for size in head.pool_sizes)
-        self.levels = head.levels
-        convolution = head.fuse[0]
-        assert isinstance(convolution, nn.Conv2d)
-        self.convolution = convolution
-        self.after = head.fuse[1:]
-
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         feature = features[self.index]
         levels = [level(pool(feature)) for pool, level in zip(self.pools, self.levels, strict=True)]
-        own = feature.shape[1]
-        weight = self.convolution.weight
-        padding = self.convolution.padding
-        fused = F.conv2d(feature, weight[:, :own], self.convolution.bias, padding=padding)  # type: ignore[arg-type]
+        convolution, after = self.fuse[0], self.fuse[1:]
+        assert isinstance(convolution, nn.Conv2d)
+        own, padding = feature.shape[1], convolution.padding
+        weight, bias = convolution.weight, convolution.bias
+        fused = F.conv2d(feature, weight[:, :own], bias, padding=padding)  # type: ignore[arg-type]
         context = convolved_enlargements(
             levels, weight[:, own:], (fused.shape[2], fused.shape[3]), self.align_corners
         )
-        return HeadOutput(self.after(fused + context))
+        return HeadOutput(after(fused + context))
 
 
 def convolved_enlargements(
