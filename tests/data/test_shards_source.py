@@ -177,7 +177,7 @@ def test_shards_without_splits_are_held_out_by_name(tmp_path: Path) -> None:
     assert 1 <= len(names[1]) <= 16
     number = int(val.name(0))
     assert val.image(0).tolist() == image(number).tolist()
-    assert "20% of the samples are val" in " ".join(found.notes)
+    assert "20 % of the samples are val" in " ".join(found.notes)
 
 
 def test_shards_of_no_split_beside_others_are_left_out_with_a_note(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ class TagChecker(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag not in ("meta", "img", "input"):
+        if tag not in ("meta", "img", "input", "wbr"):
             self.open.append(tag)
         for name, value in attrs:
             if name in ("src", "href") and not (value or "").startswith(("data:", "#")):

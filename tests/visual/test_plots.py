@@ -12,7 +12,6 @@ from dualseg.visual.plots import (
     line_chart,
     nice_ticks,
     row_color,
-    short_number,
     thin_out,
 )
 
@@ -77,18 +76,3 @@ def test_only_baselines_are_grey_and_variants_differ() -> None:
     assert len(set(variants)) == 6
     assert not greys & set(variants)
     assert row_color(1, 1) == variants[0]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (0.3, "0.3"),
-        (1500, "1.5k"),
-        (2_000_000, "2M"),
-        (0.00025, "2.5e-4"),
-        (1e-5, "1e-5"),
-    ],
-)
-def test_numbers_are_short(value: float, text: str) -> None:
-    assert short_number(value) == text

@@ -49,7 +49,7 @@ def test_bins_without_pixels_are_no_rows() -> None:
     table = reliability_table(Calibration(0.1, (EMPTY, ReliabilityBin(0.25, 0.5, 50, 0.5, 0.375))))
     assert table.count('scope="row"') == 1
     assert "0.25 to 0.50" in table
-    assert "100.0%" in table
+    assert "100.0 %" in table
     assert "0.375" in table
 
 

@@ -29,7 +29,7 @@ def test_whole_report_shows_score_protocol_curves_classes_and_pictures(make_run:
     assert html.count("<img") == 8  # best and worst image, four pictures each
     assert "1.23 M in use" in html
     assert "mIoU 0.500 at step 50" in html
-    assert "25.0%" in html  # of the pole pixels are taken for road
+    assert "25.0 %" in html  # of the pole pixels are taken for road
 
 
 def test_report_is_self_contained_and_well_formed(make_run: MakeRun) -> None:
@@ -173,11 +173,11 @@ def test_report_names_no_path_of_the_machine(make_run: MakeRun) -> None:
 def test_scores_beyond_the_confusion_matrix_are_shown(make_run: MakeRun) -> None:
     html = html_of(make_run(extra=True))
     checked(html)
-    assert "95% interval 0.401 to 0.602" in html
+    assert "95 % interval 0.401 to 0.602" in html
     assert "Boundary IoU, mean over the classes, within 2 % of the diagonal" in html
     assert re.search(r"unseen</span></th>.*?>–</td>", html)  # no IoU, no boundary IoU
     rows = re.findall(r'<th scope="row">([^<]* px)</th><td[^>]*>([^<]*)</td>.*?</tr>', html)
-    assert rows == [("0 to 2 px", "25.0%"), ("2 to 9 px", "75.0%"), ("from 9 px", "0.0%")] * 2
+    assert rows == [("0 to 2 px", "25.0 %"), ("2 to 9 px", "75.0 %"), ("from 9 px", "0.0 %")] * 2
     assert "0.625" in html  # right within 2 px
     assert "0.340" in html  # mIoU there
     assert "small, below 1,024" in html

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from dualseg.visual.plots import nice_ticks, short_number
+from dualseg.visual.numbers import short_number
+from dualseg.visual.plots import nice_ticks
 
 WIDTH, HEIGHT = 760, 400
 LEFT, RIGHT, TOP, BOTTOM = 60, 280, 16, 46

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from dualseg.visual.page import scroll
+from dualseg.visual.numbers import score_text
+from dualseg.visual.page import breakable, scroll
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,8 @@ def bar_table(
     return scroll(table, f"{measure} by {corner.lower()}")
 
 
-def score_text(score: float | None) -> str:
-    """A score with three decimals, a dash where there is none."""
-    return "–" if score is None else f"{score:.3f}"
-
-
 def _head(name: str) -> str:
-    return f'<th scope="col" class="number">{escape(name)}</th>'
+    return f'<th scope="col" class="number">{breakable(name)}</th>'
 
 
 def _cell(text: str) -> str:

@@ -6,8 +6,9 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from dualseg.visual.bar_tables import BarSeries, Column, bar_table, score_text
-from dualseg.visual.page import scroll, swatch
+from dualseg.visual.bar_tables import BarSeries, Column, bar_table
+from dualseg.visual.numbers import percent_text, score_text
+from dualseg.visual.page import breakable, scroll, swatch
 from dualseg.visual.pictures import embed_alpha
 from dualseg.visual.run_files import StoredEvaluation
 
@@ -76,7 +77,7 @@ def mistake_table(evaluation: StoredEvaluation) -> str:
     rows = "".join(
         f"<tr><td>{escape(names[true])} <span class='muted'>taken for</span> "
         f"{escape(names[claimed])}</td>"
-        f'<td class="number">{share:.1%}</td></tr>'
+        f'<td class="number">{percent_text(share)}</td></tr>'
         for true, claimed, share in worst_mistakes(evaluation.confusion)
     )
     if not rows:
@@ -109,12 +110,12 @@ def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def class_label(name: str, color: tuple[int, int, int]) -> str:
     """A class's name with its colour."""
-    return f'<span class="label">{swatch(color)}{escape(name)}</span>'
+    return f'<span class="label">{swatch(color)}<span>{breakable(name)}</span></span>'
 
 
 def head_row(cells: Iterable[str]) -> str:
     """A table head; the first column holds names, the others numbers."""
-    first, *others = (escape(cell) for cell in cells)
+    first, *others = (breakable(cell) for cell in cells)
     numbers = "".join(f'<th scope="col" class="number">{cell}</th>' for cell in others)
     return f'<thead><tr><th scope="col">{first}</th>{numbers}</tr></thead>'
 
@@ -123,7 +124,7 @@ def _share(pixels: int, total: int) -> str:
     if pixels == 0:
         return "0"
     share = pixels / total
-    return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+    return "< 0.1 %" if share < 0.001 else percent_text(share)
 
 
 def _named_colors(evaluation: StoredEvaluation) -> Iterable[tuple[str, tuple[int, int, int]]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.labels import LabelSpec
+from dualseg.visual.numbers import percent_text
 from dualseg.visual.overlay import Picture, paint
 from dualseg.visual.page import shot, tile
 from dualseg.visual.pictures import flat_picture, photo
@@ -125,7 +126,7 @@ def _shot(
     return shot(
         number,
         entry[0].name,
-        f"predictions differ on {float(differs.mean()):.1%} of the pixels",
+        f"predictions differ on {percent_text(float(differs.mean()))} of the pixels",
         tiles,
     )
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from html import escape
 
 from dualseg.core.labels import LabelSpec
-from dualseg.visual.bar_tables import score_text
 from dualseg.visual.class_tables import class_label, head_row
 from dualseg.visual.comparison_rows import (
     ComparisonRow,
@@ -12,7 +11,8 @@ from dualseg.visual.comparison_rows import (
     paired_difference,
     spread_text,
 )
-from dualseg.visual.page import scroll
+from dualseg.visual.numbers import score_text
+from dualseg.visual.page import breakable, scroll
 from dualseg.visual.plots import row_color
 
 Cells = list[list[str]]
@@ -98,7 +98,7 @@ def markdown_table(cells: Cells) -> str:
 def run_label(name: str, color: str) -> str:
     """A row's name with the dot of its colour."""
     dot = f'<span class="swatch round" style="background:{color}"></span>'
-    return f'<span class="label">{dot}{escape(name)}</span>'
+    return f'<span class="label">{dot}<span>{breakable(name)}</span></span>'
 
 
 def _gain_cell(first: float | None, last: float | None) -> str:

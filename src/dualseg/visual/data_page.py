@@ -15,6 +15,7 @@ from dualseg.data.labels.statistics import (
     median_frequency_weights,
 )
 from dualseg.visual.class_tables import class_label
+from dualseg.visual.numbers import percent_text
 from dualseg.visual.overlay import blend
 from dualseg.visual.page import card, class_legend, fact_list, heading, render_page, section
 
@@ -105,7 +106,8 @@ def _class_table(labels: LabelSpec, statistics: Mapping[str, DatasetStatistics])
         weights += f'<td class="number">{median[index]:.2f}</td>'
         rows.append(f'<tr><th scope="row">{class_label(name, color)}</th>{cells}{weights}</tr>')
     ignored = "".join(
-        f'<td class="wide">{s.ignored_pixels / max(1, _all(s)):.2%} of all pixels</td><td></td>'
+        f'<td class="wide">{percent_text(s.ignored_pixels / max(1, _all(s)), 2)} of all pixels</td>'
+        "<td></td>"
         for s in statistics.values()
     )
     return (
@@ -120,7 +122,7 @@ def _share_cells(statistics: DatasetStatistics, index: int) -> str:
     share = statistics.pixels_per_class[index] / labelled
     bar = f'<div class="bar"><span style="width:{100 * share:.1f}%"></span></div>'
     return (
-        f'<td class="wide">{share:.2%}{bar}</td>'
+        f'<td class="wide">{percent_text(share, 2)}{bar}</td>'
         f'<td class="number">{statistics.images_per_class[index]}</td>'
     )
 

@@ -53,6 +53,11 @@ def card(*content: str) -> str:
     return f'<div class="card">{"".join(content)}</div>'
 
 
+def breakable(name: str) -> str:
+    """Text as HTML that a line may break after `/`, `_`, `.` and `-`: names of runs and classes."""
+    return re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", escape(name))
+
+
 def scroll(table: str, name: str) -> str:
     """A wide table (HTML) that scrolls by itself, by keyboard too. `name` is for screen readers."""
     return (

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from dualseg.visual.numbers import short_number
+
 WIDTH, HEIGHT = 380, 236
-LEFT, RIGHT, TOP, BOTTOM = 50, 10, 10, 38
+LEFT, RIGHT, TOP, BOTTOM = 50, 16, 10, 38
 ROW_HEIGHT = 38
 NUM_SERIES_COLORS = 8
 NUM_GREYS = 2  # the first of them
@@ -123,18 +125,6 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
-
-
-def short_number(value: float) -> str:
-    """1500 -> 1.5k; 0.00025 -> 2.5e-4; 0.30000 -> 0.3."""
-    if abs(value) >= 1000:
-        for divisor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-            if abs(value) >= divisor:
-                return f"{value / divisor:.4g}{unit}"
-    if 0 < abs(value) < 0.001:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-    return f"{value:.4g}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from dualseg.visual.bar_tables import score_text
+from dualseg.visual.numbers import percent_text, score_text
 from dualseg.visual.page import scroll
 from dualseg.visual.stored_scores import Calibration
 
@@ -54,7 +54,7 @@ def reliability_table(calibration: Calibration) -> str:
     total = sum(item.pixels for item in calibration.bins)
     rows = "".join(
         f'<tr><th scope="row">{item.low:.2f} to {item.high:.2f}</th>'
-        f'<td class="number">{item.pixels / total:.1%}</td>'
+        f'<td class="number">{percent_text(item.pixels / total)}</td>'
         f'<td class="number">{score_text(item.confidence)}</td>'
         f'<td class="number">{score_text(item.accuracy)}</td></tr>'
         for item in calibration.bins
@@ -85,8 +85,8 @@ def _curve(run: CalibrationSeries) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in places)
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_radius(share):.1f}"><title>{escape(run.name)}: '
-        f"says {item.confidence:.2f}, right {item.accuracy:.2f}, {share:.1%} of the pixels"
-        "</title></circle>"
+        f"says {item.confidence:.2f}, right {item.accuracy:.2f}, {percent_text(share)} of the "
+        "pixels</title></circle>"
         for x, y, share, item in places
     )
     return (

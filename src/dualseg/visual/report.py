@@ -12,8 +12,8 @@ from dualseg.core.files import write_text
 from dualseg.visual.budget import PictureBudget
 from dualseg.visual.class_tables import class_table, confusion_table, mistake_table
 from dualseg.visual.curves import curve_part
+from dualseg.visual.numbers import percent_text, short_number
 from dualseg.visual.page import card, fact_list, heading, note, render_page, section
-from dualseg.visual.plots import short_number
 from dualseg.visual.protocol_words import describe_protocol
 from dualseg.visual.run_files import (
     CONFIG_FILE,
@@ -132,7 +132,7 @@ def _score_part(evaluation: StoredEvaluation | None) -> str:
     scores = evaluation.scores
     how = describe_protocol(scores["protocol"])
     num_scored = sum(value is not None for value in evaluation.iou_per_class)
-    ignored = f"{scores['ignored_share']:.1%} of all pixels are ignored"
+    ignored = f"{percent_text(scores['ignored_share'])} of all pixels are ignored"
     same = "Same protocol."
     cards = [
         (
@@ -164,7 +164,7 @@ def _interval_line(interval: Interval | None) -> str:
     if interval is None:
         return ""
     return (
-        f'<div class="interval">{interval.level:.0%} interval {interval}</div>'
+        f'<div class="interval">{percent_text(interval.level, 0)} interval {interval}</div>'
         '<div class="how">where the score lies when images are drawn anew (bootstrap)</div>'
     )
 

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from dualseg.visual.budget import PictureBudget
+from dualseg.visual.numbers import percent_text
 from dualseg.visual.overlay import error_map, paint
 from dualseg.visual.page import class_legend, section, shot, tile
 from dualseg.visual.pictures import flat_picture, photo
@@ -32,7 +33,11 @@ def _shot(number: int, image: GalleryImage, evaluation: StoredEvaluation) -> str
         tile(photo(seen, "Input"), "Input", f"as the network sees it, {_size(seen)}"),
         tile(flat_picture(paint(truth, labels), "Truth"), "Truth", _size(truth)),
         tile(flat_picture(paint(preds, labels), "Prediction"), "Prediction", _size(preds)),
-        tile(flat_picture(mistakes, "Mistakes"), "Mistakes", f"red, {wrong:.1%}; ignored hatched"),
+        tile(
+            flat_picture(mistakes, "Mistakes"),
+            "Mistakes",
+            f"red, {percent_text(wrong)}; ignored hatched",
+        ),
     ]
     score = "" if image.miou is None else f"mIoU {image.miou:.3f}"
     return shot(number, image.name, score, tiles)

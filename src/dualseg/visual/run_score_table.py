@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from html import escape
 
-from dualseg.visual.bar_tables import score_text
 from dualseg.visual.class_tables import head_row
 from dualseg.visual.compared_runs import ComparedRun
 from dualseg.visual.comparison_tables import run_label
+from dualseg.visual.numbers import score_text
 from dualseg.visual.page import scroll
 from dualseg.visual.paired import PairedDifference, paired_difference_over_images
 

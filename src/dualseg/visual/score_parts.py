@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from dualseg.visual.bar_tables import BarSeries, Column, bar_table
+from dualseg.visual.numbers import percent_text
 from dualseg.visual.page import card, section, series_legend
 from dualseg.visual.reliability import CalibrationSeries, reliability_chart, reliability_table
 from dualseg.visual.run_files import StoredEvaluation
@@ -124,7 +125,7 @@ def _band_tables(runs: Sequence[ShownRun]) -> list[str]:
     tables = _row_tables(
         "Distance from a boundary",
         [escape(_band_words(band)) for band in first],
-        Column("Pixels", [f"{band.pixels / total:.1%}" for band in first]),
+        Column("Pixels", [percent_text(band.pixels / total) for band in first]),
         {"pixel_accuracy": "Pixels that are right", "miou": "mIoU"},
         known,
     )

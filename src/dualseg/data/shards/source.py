@@ -214,7 +214,9 @@ def _notes(splits: Mapping[str, tuple[str, ...]], record: FolderRecord) -> tuple
         names = ", ".join(first_few([name_of(shard) for shard in rest]))
         notes.append(f"shards: not used, since their names say no split: {names}")
     elif rest:
-        notes.append(f"split: {VAL_SHARE:.0%} of the samples are val, by a hash of the name")
+        notes.append(
+            f"split: {100 * VAL_SHARE:.0f} % of the samples are val, by a hash of the name"
+        )
     if record.labels is not None:
         notes.append(f"classes: {record.labels.num_classes}, as dataset.yaml says")
     return tuple(notes)
