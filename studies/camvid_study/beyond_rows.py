@@ -27,6 +27,7 @@ CHANGES: dict[str, Sections] = {
 TAUGHT = "taught by full input"
 LONGER = "twice as long"
 STRIDE_8 = "output stride 8"
+EVERY_STRIDE = "decoder of every stride"
 TOGETHER = "together"
 COMBINED: tuple[str, ...] = ("balanced crops", "Lovász", "RegNetX-400MF")
 """Of `CHANGES`, those that `together` joins with the teacher and twice the length."""
@@ -44,6 +45,8 @@ def beyond_rows(size: str, host: str) -> list[Row]:
         for name in fitting:
             rows.append(_row(name, base, size, host, CHANGES[name]))
         rows.append(_row(STRIDE_8, base, size, host, _stride_8(size)))
+        if HOSTS[host].weights is None:  # they hold a decoder
+            rows.append(_row(EVERY_STRIDE, base, size, host, _every_stride(host)))
         rows.append(_row(TAUGHT, base, size, host, {}, teacher=teacher))
         rows.append(_row(LONGER, base, size, host, {}, length=2.0))
     joined = combined(*(CHANGES[name] for name in COMBINED if name in fitting))
@@ -62,6 +65,12 @@ def _stride_8(size: str) -> Sections:
     """A finer deepest map keeps its reach only with larger rates."""
     rates = fitted_rates(size, 8, is_full_input=False)
     return {"model": {"output_stride": 8, "atrous_rates": list(rates)}}
+
+
+def _every_stride(host: str) -> Sections:
+    """Light hosts spend on it what SSSR costs: an ordinary decoder, down to stride 2."""
+    had = HOSTS[host].changes.get("model", {}).get("head_options", {"dropout": 0.1})
+    return {"model": {"head_options": {**had, "decoder_channels": [128, 64, 64]}}}
 
 
 def _row(

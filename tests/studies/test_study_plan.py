@@ -17,6 +17,8 @@ from camvid_study.scratch_rows import MAX_PARAMETERS, WHOLE_AFTER_CROPS, scratch
 from dualseg.checkpoints.model_files import load_model
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
+from dualseg.models.catalog import create_model
+from dualseg.models.complexity import measure_complexity
 
 ALL_SIZES, ALL_HOSTS = list(SIZES), list(HOSTS)
 
@@ -206,6 +208,41 @@ def test_a_trained_host_has_no_row_of_another_backbone_or_of_what_it_has_already
     joined = recipe(trained("beyond", "together on +SSSR"))
     assert joined.model.backbone == "regnety_004"
     assert "lovasz" in joined.loss.terms
+
+
+def test_a_trained_host_keeps_its_decoder():
+    names = {row.name for row in rows_of("beyond", sizes=["180x240"], hosts=["regnety_trained"])}
+
+    assert "drop path on full label" in names
+    assert "decoder of every stride on full label" not in names
+
+
+@pytest.mark.usefixtures("imagenet_file")
+@pytest.mark.parametrize("host", ["mobilenet_v2", "lite0_imagenet"])
+def test_a_decoder_of_every_stride_spends_what_sssr_does(host: str):
+    sssr = recipe(row_of("ablation", "+SSSR", size="180x240", host=host))
+    plain = recipe(
+        row_of("beyond", "decoder of every stride on full label", size="180x240", host=host)
+    )
+
+    assert not plain.dsrl.enabled
+    assert plain.model.head_options["channels"] == sssr.model.head_options["channels"] == 128
+    assert gflops(plain) == pytest.approx(gflops(sssr), rel=0.03)
+
+
+def gflops(recipe: Recipe) -> float:
+    """Of the pruned network, on 180x240."""
+    network = recipe.model
+    model = create_model(
+        network.name,
+        num_classes=11,
+        backbone=network.backbone,
+        output_stride=network.output_stride,
+        atrous_rates=network.atrous_rates,
+        head_options=network.head_options,
+        dsrl=recipe.dsrl.architecture if recipe.dsrl.enabled else False,
+    )
+    return measure_complexity(model.prune(), (180, 240)).gflops
 
 
 def test_a_host_that_knows_imagenet_begins_with_the_file_of_its_package(imagenet_file: Path):
