@@ -51,9 +51,30 @@ def over_seeds(values: Sequence[float]) -> Interval:
     """
     if len(values) < 2:
         return Interval(mean(values))
-    quantile = T_975[min(len(values) - 1, len(T_975)) - 1]
-    half = quantile * stdev(values) / sqrt(len(values))
+    half = _students(len(values) - 1) * stdev(values) / sqrt(len(values))
     return Interval(mean(values), mean(values) - half, mean(values) + half)
+
+
+def over_groups(groups: Sequence[Sequence[float]]) -> Interval:
+    """Mean of the groups' means, each group counted alike, whatever its spread.
+
+    How other trainings of these groups would come out on the mean; not other groups. Each keeps
+    its own variance; the degrees of freedom are rounded down, and so the interval up.
+
+    Args:
+        groups: Of each, at least two values; one group gives what `over_seeds` does.
+
+    Source: Welch 1947 and Satterthwaite 1946 for the degrees of freedom of a sum of variances.
+    """
+    value = mean(mean(group) for group in groups)
+    parts = [stdev(group) ** 2 / len(group) for group in groups]
+    if not any(parts):
+        return Interval(value, value, value)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(group) - 1) for part, group in zip(parts, groups, strict=True)
+    )
+    half = _students(int(freedom + 1e-9)) * sqrt(sum(parts)) / len(groups)
+    return Interval(value, value - half, value + half)
 
 
 def over_images(
@@ -115,6 +136,10 @@ def iou(sums: Counts) -> NDArray[np.float64]:
     else:
         below = sums[..., 1, :]
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+
+
+def _students(degrees: int) -> float:
+    return T_975[min(degrees, len(T_975)) - 1]
 
 
 def _miou(sums: Counts) -> NDArray[np.float64]:

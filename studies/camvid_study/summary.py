@@ -165,6 +165,12 @@ def difference(result: Result, baseline: Result) -> Difference | None:
     )
 
 
+def paired_values(result: Result, baseline: Result, measure: str) -> list[float]:
+    """One difference a seed that both have, ascending; measures as of `Result.values`."""
+    mine, other = result.values(measure), baseline.values(measure)
+    return [mine[seed] - other[seed] for seed in sorted(mine) if seed in other]
+
+
 def label_share(results: Mapping[str, Result], gained: str) -> dict[str, Any] | None:
     """How much of a row's gain over the paper's baseline the full label alone gives.
 
@@ -210,8 +216,7 @@ def _image_mious(counts: Counts) -> np.ndarray:
 
 
 def _paired(result: Result, baseline: Result, measure: str) -> Interval | None:
-    mine, other = result.values(measure), baseline.values(measure)
-    pairs = [mine[seed] - other[seed] for seed in sorted(mine) if seed in other]
+    pairs = paired_values(result, baseline, measure)
     return over_seeds(pairs) if pairs else None
 
 

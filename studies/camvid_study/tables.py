@@ -6,8 +6,9 @@ from typing import Any
 
 from camvid_study.intervals import Interval
 from camvid_study.latency import row_key
+from camvid_study.over_hosts import MEASURES, MeanDifference, mean_differences
 from camvid_study.plan import PARTS
-from camvid_study.summary import THIN, Difference, Place, Result, difference, shares
+from camvid_study.summary import FEWEST_SEEDS, THIN, Difference, Place, Result, difference, shares
 from dualseg.visual.comparison_tables import Cells, markdown_table
 
 MINUS = "−"
@@ -44,6 +45,10 @@ def markdown_of(
             if part == "ablation":
                 parts += [_share_line(found) for found in shares(of_place)]
             parts.append(markdown_table(class_cells(shown)))
+    means = mean_differences(results)
+    if means:
+        parts += ["## ablation: mean of the hosts\n", _how_to_read_means()]
+        parts.append(markdown_table(mean_cells(means)))
     return "\n".join([*parts, *([more] if more else [])])
 
 
@@ -69,7 +74,7 @@ def json_of(
                 "label_shares": found,
             }
         )
-    return {"places": places}
+    return {"places": places, "means": [asdict(each) for each in mean_differences(results)]}
 
 
 def score_cells(results: Sequence[Result], latencies: Mapping[str, float]) -> Cells:
@@ -98,15 +103,25 @@ def difference_cells(differences: Sequence[Difference]) -> Cells:
     head = ["points", "against", "seeds", "mIoU, over seeds", "over images"]
     lines = [[*head, "boundary IoU, over seeds", "thin classes, over seeds"]]
     for each in differences:
-        shown = [each.over_seeds.get(name) for name in ("boundary", "thin")]
+        boundary, thin = (_points_or_dash(each.over_seeds, name) for name in ("boundary", "thin"))
+        miou, images = points(each.over_seeds["miou"]), points(each.over_images)
+        lines.append([each.row, each.baseline, str(len(each.seeds)), miou, images, boundary, thin])
+    return lines
+
+
+def mean_cells(differences: Sequence[MeanDifference]) -> Cells:
+    """Head, and one line a pair, in points."""
+    head = ["points, mean of the hosts", "against", "input", "hosts", "seeds"]
+    lines = [[*head, "mIoU, over seeds", "boundary IoU, over seeds", "thin classes, over seeds"]]
+    for each in differences:
         lines.append(
             [
                 each.row,
                 each.baseline,
-                str(len(each.seeds)),
-                points(each.over_seeds["miou"]),
-                points(each.over_images),
-                *("–" if interval is None else points(interval) for interval in shown),
+                each.size,
+                ", ".join(each.hosts),
+                str(each.seeds),
+                *(_points_or_dash(each.over_seeds, name) for name in MEASURES),
             ]
         )
     return lines
@@ -129,6 +144,11 @@ def points(interval: Interval) -> str:
     return f"{value} ({_signed(interval.low)} to {_signed(interval.high)})"
 
 
+def _points_or_dash(intervals: Mapping[str, Interval], measure: str) -> str:
+    interval = intervals.get(measure)
+    return "–" if interval is None else points(interval)
+
+
 def _shown(of_place: Mapping[str, Result], part: str) -> list[Result]:
     """The part's rows, after those they are compared with."""
     own = [r for r in of_place.values() if r.row.part == part and not r.row.is_step]
@@ -149,6 +169,13 @@ def _how_to_read() -> str:
         "standard deviation over seeds. Differences are in points (hundredths), paired by seed, "
         "with 95 % intervals: over seeds by Student's t, over images by a bootstrap of blocks of "
         "ten frames, the same for both rows. A pair with one seed has no interval over seeds.\n"
+    )
+
+
+def _how_to_read_means() -> str:
+    return (
+        f"Hosts with at least {FEWEST_SEEDS} seeds of both rows, each counted alike. The 95 % "
+        "interval is of these hosts' mean over other seeds (Welch), not of hosts in general.\n"
     )
 
 

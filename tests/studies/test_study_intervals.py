@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from camvid_study.intervals import T_975, draw_blocks, iou, over_images, over_seeds
+from camvid_study.intervals import (
+    T_975,
+    Interval,
+    draw_blocks,
+    iou,
+    over_groups,
+    over_images,
+    over_seeds,
+)
 
 
 def test_students_interval_by_hand():
@@ -14,6 +22,47 @@ def test_students_interval_by_hand():
     assert interval.high == pytest.approx(2 + 4.303 / 3**0.5)
     assert interval.low == pytest.approx(2 - 4.303 / 3**0.5)
     assert not interval.is_clear
+
+
+def test_the_mean_of_groups_by_hand():
+    # Means 2 and 6, variances of the means 1/3 and 16/3: their sum 17/3 has
+    # (17/3)^2 / ((1/3)^2 / 2 + (16/3)^2 / 2) = 2.2, so 2 degrees of freedom.
+    interval = over_groups([[1.0, 2.0, 3.0], [2.0, 6.0, 10.0]])
+
+    half = 4.303 * (17 / 3) ** 0.5 / 2
+    assert interval.value == 4.0
+    assert (interval.low, interval.high) == pytest.approx((4 - half, 4 + half))
+
+
+def test_groups_of_equal_spread_add_their_degrees_of_freedom():
+    interval = over_groups([[1.0, 2.0, 3.0], [5.0, 6.0, 7.0], [0.0, 1.0, 2.0]])
+
+    assert interval.value == pytest.approx(3.0)  # the mean of 2, 6 and 1
+    assert interval.high == pytest.approx(3 + T_975[6 - 1] * (3 * 1 / 3) ** 0.5 / 3)
+
+
+def test_welchs_degrees_of_freedom_are_scipys():
+    stats = pytest.importorskip("scipy.stats")
+    a, b = [0.1, 0.4, 0.3, 0.9], [-0.2, 0.0, 0.5]
+
+    mine = over_groups([a, [-value for value in b]])  # half of mean(a) - mean(b)
+
+    theirs = stats.ttest_ind(a, b, equal_var=False)
+    quantile, rounded = stats.t.ppf(0.975, theirs.df), T_975[int(theirs.df) - 1]
+    half = (theirs.confidence_interval(0.95).high - (sum(a) / 4 - sum(b) / 3)) / quantile
+    assert mine.high == pytest.approx(mine.value + rounded * half / 2, abs=1e-9)
+
+
+def test_one_group_has_the_interval_of_its_seeds():
+    values = [0.3, 0.1, 0.6]
+
+    one, seeds = over_groups([values]), over_seeds(values)
+
+    assert (one.value, one.low, one.high) == pytest.approx((seeds.value, seeds.low, seeds.high))
+
+
+def test_groups_without_spread_have_no_width():
+    assert over_groups([[1.0, 1.0], [3.0, 3.0]]) == Interval(2.0, 2.0, 2.0)
 
 
 def test_one_seed_has_no_interval():
