@@ -41,6 +41,10 @@ def test_groups_of_equal_spread_add_their_degrees_of_freedom():
     assert interval.high == pytest.approx(3 + T_975[6 - 1] * (3 * 1 / 3) ** 0.5 / 3)
 
 
+def test_a_group_of_more_values_counts_no_more():
+    assert over_groups([[1.0, 3.0], [8.0, 8.0, 8.0, 8.0]]).value == 5.0
+
+
 def test_welchs_degrees_of_freedom_are_scipys():
     stats = pytest.importorskip("scipy.stats")
     a, b = [0.1, 0.4, 0.3, 0.9], [-0.2, 0.0, 0.5]

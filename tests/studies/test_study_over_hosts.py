@@ -9,7 +9,7 @@ import pytest
 from camvid_study.over_hosts import MeanDifference, mean_differences
 from camvid_study.plan import rows_of
 from camvid_study.summary import Place, Result
-from camvid_study.tables import mean_cells
+from camvid_study.tables import json_of, mean_cells
 
 SIZE, THIN = "180x240", ("pole", "sign")
 
@@ -22,6 +22,8 @@ def result(host: str, name: str, *mious: float) -> Result:
             "miou": miou,
             "boundary_iou": {"mean": miou / 2},
             "iou_per_class": dict.fromkeys(THIN, miou),
+            "gflops": 1.0,
+            "parameters": 1,
         }
         for seed, miou in enumerate(mious)
     }
@@ -90,6 +92,13 @@ def test_the_table_says_hosts_and_points():
     assert line[:5] == ["full label", "low label", SIZE, hosts, "6"]
     assert line[5] == "+4.0 (−1.1 to +9.1)"
     assert line[6] == "+2.0 (−0.6 to +4.6)"
+
+
+def test_the_json_has_them_too():
+    (plain,) = json_of(TWO, {place: [] for place in TWO}, {})["means"]
+
+    assert (plain["row"], plain["hosts"]) == ("full label", ("resnet18", "lite0_imagenet"))
+    assert plain["over_seeds"]["miou"]["value"] == pytest.approx(0.04)
 
 
 def test_a_measure_without_values_is_a_dash():
