@@ -86,10 +86,11 @@ def _measure_place(results: Sequence[Result], threads: int) -> dict[str, Any]:
 
 
 def _network(result: Result) -> str:
-    """Equal for networks that differ in nothing but their weights."""
+    """Equal for networks that differ in nothing but their weights; of DSRL only SSSR is used."""
     facts = load_model(_model(result)).facts
     assert facts is not None
-    plain = {"architecture": facts.architecture, "scale": facts.input_scale}
+    dsrl = facts.architecture.get("dsrl")
+    plain = {**facts.architecture, "dsrl": dsrl and dsrl["sssr"], "scale": facts.input_scale}
     return json.dumps(plain, sort_keys=True, default=str)
 
 

@@ -17,9 +17,13 @@ from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.models.catalog import create_model
 
 
-def finished(folder: Path, name: str, input_scale: float) -> Result:
+def finished(
+    folder: Path, name: str, input_scale: float = 0.5, dsrl: dict[str, Any] | None = None
+) -> Result:
     """A run whose network is there."""
-    model = create_model("lraspp", num_classes=11, backbone="mobilenet_v2")
+    model = create_model(
+        "lraspp", num_classes=11, backbone="mobilenet_v2", dsrl=False if dsrl is None else dsrl
+    )
     save_model(
         folder, model, ModelFacts(model.architecture, CAMVID_LABELS, input_scale=input_scale)
     )
@@ -27,16 +31,16 @@ def finished(folder: Path, name: str, input_scale: float) -> Result:
     return Result(row, 60, {0: folder}, {0: {}}, None)
 
 
-def test_equal_networks_are_measured_once_and_all_in_turns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    scales = {"low label": 0.5, "full label": 0.5, "full input": 1.0}
-    of_place = {name: finished(tmp_path / name, name, scale) for name, scale in scales.items()}
-    place = (60, "90x120", "mobilenet_v2")
-    monkeypatch.setattr(latency, "read_results", lambda out: {place: of_place})
-    asked: list[dict[str, Any]] = []
+Specs = list[dict[str, Any]]
+Measure = Callable[..., Specs]
 
-    def measure(
+
+@pytest.fixture
+def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
+    """Gives the finished runs to `measure_rows`; returns what would be measured."""
+    asked: Specs = []
+
+    def measure_in_turns(
         specs: Sequence[dict[str, Any]], *, repeats: int, progress: Callable[[int, int], None]
     ) -> list[tuple[dict[str, Any], list[dict[str, float]]]]:
         asked.extend(specs)
@@ -46,9 +50,21 @@ def test_equal_networks_are_measured_once_and_all_in_turns(
             for n in range(len(specs))
         ]
 
-    monkeypatch.setattr(latency, "measure_in_turns", measure)
+    def of(*results: Result) -> Specs:
+        place = (60, "90x120", "mobilenet_v2")
+        of_place = {result.row.name: result for result in results}
+        monkeypatch.setattr(latency, "read_results", lambda out: {place: of_place})
+        monkeypatch.setattr(latency, "measure_in_turns", measure_in_turns)
+        measure_rows(tmp_path, threads=2, even_if_busy=True)
+        return asked
 
-    measure_rows(tmp_path, threads=2, even_if_busy=True)
+    return of
+
+
+def test_equal_networks_are_measured_once_and_all_in_turns(tmp_path: Path, measure: Measure):
+    scales = {"low label": 0.5, "full label": 0.5, "full input": 1.0}
+
+    asked = measure(*(finished(tmp_path / name, name, scale) for name, scale in scales.items()))
 
     assert [(spec["label"], spec["runtime"]) for spec in asked] == [
         ("low label", "eager"),
@@ -63,6 +79,22 @@ def test_equal_networks_are_measured_once_and_all_in_turns(
         "90x120/mobilenet_v2/full label": 14.0,
         "90x120/mobilenet_v2/full input": 34.0,
     }
+
+
+def test_what_is_dropped_after_training_makes_no_other_network(tmp_path: Path, measure: Measure):
+    options = {
+        "full label": None,
+        "+SSSR": {"stage": 1},
+        "+SSSR +SISR +FA": {"stage": 3},
+        "SSSR by pixel shuffle": {"stage": 1, "sssr": "pixel_shuffle"},
+    }
+
+    asked = measure(*(finished(tmp_path / name, name, dsrl=o) for name, o in options.items()))
+
+    labels = [spec["label"] for spec in asked if spec["runtime"] == "eager"]
+    assert labels == ["full label", "+SSSR", "SSSR by pixel shuffle"]
+    times = read_latencies(tmp_path)
+    assert times["90x120/mobilenet_v2/+SSSR"] == times["90x120/mobilenet_v2/+SSSR +SISR +FA"]
 
 
 def test_a_busy_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
