@@ -4,7 +4,7 @@ import os
 import sys
 
 SPINS = 3000  # some tens of microseconds; 300 000 where nothing is set
-_SPINS_VARIABLE = "GOMP_SPINCOUNT"
+SPINS_VARIABLE = "GOMP_SPINCOUNT"
 _POLICY_VARIABLE = "OMP_WAIT_POLICY"
 
 
@@ -22,8 +22,8 @@ def sleep_soon_when_waiting() -> bool:
     Returns:
         Whether it was set here.
     """
-    is_set = _SPINS_VARIABLE in os.environ or _POLICY_VARIABLE in os.environ
+    is_set = SPINS_VARIABLE in os.environ or _POLICY_VARIABLE in os.environ
     if is_set or "torch" in sys.modules:
         return False
-    os.environ[_SPINS_VARIABLE] = str(SPINS)
+    os.environ[SPINS_VARIABLE] = str(SPINS)
     return True
