@@ -8,7 +8,7 @@ from dualseg.cli import benchmark_turns
 from dualseg.cli.benchmark_turns import Worker
 
 
-class Started(Exception):
+class StartedError(Exception):
     """In place of a process."""
 
 
@@ -20,14 +20,14 @@ def test_threads_of_a_worker_wait_a_little_before_they_sleep(
 
     def start(*_: Any, env: dict[str, str], **__: Any) -> None:
         seen.update(env)
-        raise Started
+        raise StartedError
 
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     if set_by_user is not None:
         monkeypatch.setenv("GOMP_SPINCOUNT", set_by_user)
     monkeypatch.setattr(benchmark_turns.subprocess, "Popen", start)
 
-    with pytest.raises(Started):
+    with pytest.raises(StartedError):
         Worker({"threads": 2})
 
     assert seen["GOMP_SPINCOUNT"] == expected
