@@ -32,7 +32,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # The policy alone has threads sleep at once and woken for every layer, a third slower.
+            # The policy alone has threads sleep at once, to be woken for every layer.
             env={SPINS_VARIABLE: str(SPINS), **os.environ, **quiet},
         )
         try:
