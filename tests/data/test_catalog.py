@@ -10,7 +10,7 @@ from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import list_datasets, open_dataset, open_splits
 from dualseg.data.checking import mask_facts
 from dualseg.data.checking.checker import check_dataset
-from dualseg.data.dataset import RawValues
+from dualseg.data.dataset import RawValues, images_of
 from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.data.loading.cache import CachedDataset
 from dualseg.data.shards.writer import write_shards
@@ -92,6 +92,27 @@ def test_a_folder_laid_out_as_camvid_is_read_as_camvid_and_says_so(tmp_path: Pat
     assert splits.val.label_map(0).tolist() == [[0, 1], [2, 255]]
     assert len(splits.notes) == 1
     assert "read as camvid" in splits.notes[0]
+
+
+def test_a_declaration_overrules_the_classes_of_camvids_layout(tmp_path: Path) -> None:
+    (_camvid(tmp_path) / "dataset.yaml").write_text(
+        "class_names: [ground, cat]\nvalues: {0: 0, 1: 1, 2: 1, 11: 255}\nmax_pixels: 4\n"
+    )
+    train = (tmp_path / "train.txt").read_text()
+    (tmp_path / "train.txt").write_text(train.replace("train", "/SegNet/CamVid/train"))
+    splits = open_splits(_settings(name="folder", root=str(tmp_path)))
+    assert splits.train.labels.class_names == ("ground", "cat")
+    assert splits.train.label_map(0).tolist() == splits.val.label_map(0).tolist()
+    assert splits.val.label_map(0).tolist() == [[0, 1], [1, 255]]
+    assert images_of(splits.val).max_pixels == 4
+    assert splits.notes[0].endswith("trainannot/); its classes are as dataset.yaml says")
+
+
+def test_camvids_classes_stay_where_a_declaration_gives_no_others(tmp_path: Path) -> None:
+    (_camvid(tmp_path) / "dataset.yaml").write_text("max_pixels: 4\n")
+    val = open_dataset("folder", root=tmp_path, split="val")
+    assert val.labels is CAMVID_LABELS
+    assert images_of(val).max_pixels == 4
 
 
 def test_camvid_by_name_needs_no_note(tmp_path: Path) -> None:

@@ -204,6 +204,26 @@ def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
     assert "sub-folders more of" in note(description, "not read:")
 
 
+@pytest.mark.parametrize("images", ["images/{}", "{}/images"])
+def test_images_below_and_beside_split_folders_are_noted(tmp_path: Path, images: str) -> None:
+    for split in ("train", "val"):
+        folder = images.format(split)
+        add_pair(tmp_path / folder, tmp_path / folder.replace("images", "masks"), "a", (0, 1))
+        save(tmp_path / folder / "night/b.jpg", gray())
+    found = [
+        f"not read: sub-folders night of {tmp_path / images.format(s)}" for s in ("train", "val")
+    ]
+    if images == "images/{}":
+        save(tmp_path / "images/extra/c.jpg", gray())
+        save(tmp_path / "images/d.jpg", gray())
+        found += [
+            f"not read: sub-folders extra of {tmp_path / 'images'}",
+            f"not read: 1 pictures in {tmp_path / 'images'} itself",
+        ]
+    notes = describe_folder(tmp_path).notes
+    assert {line for line in notes if line.startswith("not read:")} == set(found)
+
+
 def test_nothing_is_written_into_the_folder(tmp_path: Path) -> None:
     flat_folder(tmp_path, (0, 1))
     before = contents(tmp_path)

@@ -76,3 +76,10 @@ def test_images_alone_are_still_told_what_was_looked_for(tmp_path: Path) -> None
     save(tmp_path / "images/a.jpg", gray(1, 2))
     with pytest.raises(InputError, match="has no mask folder"):
         describe_folder(tmp_path)
+
+
+def test_images_below_a_split_folder_are_noted(tmp_path: Path) -> None:
+    for folder in ("train", "val", "train/night"):
+        _both(tmp_path / folder, "a")
+    found = f"not read: sub-folders night of {tmp_path / 'train'}"
+    assert found in describe_folder(tmp_path).notes

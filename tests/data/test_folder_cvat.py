@@ -5,7 +5,9 @@ import pytest
 from pictures import gray, save
 
 from dualseg.core.errors import InputError
+from dualseg.data.dataset import count_values
 from dualseg.data.datasets.folder import describe_folder
+from dualseg.data.loading.cache import cached
 
 META = (
     "<meta><task><labels>"
@@ -155,3 +157,31 @@ def test_a_huge_size_takes_no_memory(tmp_path: Path) -> None:
         describe_folder(root)
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
+
+
+def _same_name_in_two_subsets(root: Path) -> Path:
+    images = _image("a.png", POLYGON, subset="Train") + _image("a.png", BOX, subset="Validation")
+    (root / "annotations.xml").write_text(f"<annotations>{META}{images}</annotations>")
+    return root
+
+
+def test_a_name_in_two_subsets_has_the_shapes_of_each(tmp_path: Path) -> None:
+    """Read from the folder and from the disk cache."""
+    for folder in ("Train", "Validation"):
+        save(tmp_path / "images" / folder / "a.png", gray(3, 4))
+    description = describe_folder(_same_name_in_two_subsets(tmp_path))
+    both = [description.open("train"), description.open("val")]
+    expected = [{0: 6, 1: 6}, {0: 10, 2: 2}]
+    assert [count_values(dataset.label_map(0)) for dataset in both] == expected
+    stored = cached(both, "disk", tmp_path / "cache")
+    for _ in range(2):
+        assert [count_values(dataset.label_map(0)) for dataset in stored] == expected
+
+
+def test_two_subsets_that_name_one_picture_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "images/a.png", gray(3, 4))
+    with pytest.raises(
+        InputError, match="1 pictures are found for several of its images"
+    ) as caught:
+        describe_folder(_same_name_in_two_subsets(tmp_path))
+    assert caught.value.problems == (str(tmp_path / "images/a.png"),)

@@ -117,3 +117,30 @@ def test_points_far_outside_or_without_number_are_refused(tmp_path: Path) -> Non
     far = describe_folder(_folder(tmp_path, _shape("c", "polygon", (0, 0), (1, 1), (2, 1e300))))
     with pytest.raises(InputError, match="lies far outside of the image"):
         far.open("val").label_map(0)
+
+
+@pytest.mark.parametrize(
+    ("image", "shapes", "other"),
+    [
+        ("{split}/{name}.jpg", "{split}/{name}.json", "val/c.jpg"),
+        ("images/{split}/{name}.jpg", "annotations/{split}/{name}.json", "images/val/c.jpg"),
+    ],
+)
+def test_a_split_of_images_without_any_shapes_file_is_named(
+    tmp_path: Path, image: str, shapes: str, other: str
+) -> None:
+    for name in ("a", "b"):
+        _places(tmp_path, *(p.format(split="train", name=name) for p in (image, shapes)))
+    save(tmp_path / other, gray(3, 4))
+    (tmp_path / "annotations/val").mkdir(parents=True, exist_ok=True)
+    with pytest.raises(InputError) as caught:
+        describe_folder(tmp_path)
+    assert caught.value.problems == ("c.jpg has no .json",)
+
+
+def test_images_beside_the_split_folders_are_noted(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _places(tmp_path, f"train/{name}.jpg", f"train/{name}.json")
+    save(tmp_path / "preview.png", gray(3, 4))
+    notes = describe_folder(tmp_path).notes
+    assert f"not read: images in {tmp_path}, which have no labels" in notes

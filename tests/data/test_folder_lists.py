@@ -115,6 +115,26 @@ def test_lists_that_lack_something_are_refused(tmp_path: Path, text: str, told: 
         describe_folder(tmp_path).open("train")
 
 
+def test_rows_with_a_blank_split_are_listed(tmp_path: Path) -> None:
+    rows = "x/a.jpg,y/a.png,train\nx/b.jpg,y/b.png,\nx/c.jpg,y/c.png, \n"
+    (_files(tmp_path) / "pairs.csv").write_text(f"image,mask,split\n{rows}")
+    with pytest.raises(InputError) as caught:
+        describe_folder(tmp_path)
+    told = "its split is blank; write train, val or test, or leave the column out"
+    assert caught.value.problems == tuple(f"E100 pairs.csv row {n}: {told}" for n in (3, 4))
+
+
+@pytest.mark.parametrize("count", [1, 1 << 13])
+def test_a_quote_that_stays_open_names_its_row(tmp_path: Path, count: int) -> None:
+    """Not the whole rest of a table as the name of one mask; csv stops at 128 KiB by itself."""
+    rows = 'x/a.jpg,y/a.png\nx/b.jpg,"y/b.png\n' + "x/c.jpg,y/c.png\n" * count
+    (_files(tmp_path) / "pairs.csv").write_text(f"image,mask\n{rows}")
+    with pytest.raises(
+        InputError, match=r"pairs\.csv, row 3 cannot be read \(.*\); close its quot"
+    ):
+        describe_folder(tmp_path)
+
+
 def test_all_faults_of_a_list_are_known(tmp_path: Path) -> None:
     """The message shows five of each kind."""
     rows = "".join(f"x/a{number}.jpg,y/a.png\n" for number in range(9))

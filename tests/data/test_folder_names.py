@@ -138,6 +138,26 @@ def test_faults_of_lists_are_told(tmp_path: Path, train: str, val: str, message:
         describe_folder(root)
 
 
+@pytest.mark.parametrize("listed", ["a.jpg\nb.jpg\n", "a\nb\n"])
+def test_a_listed_name_that_fits_several_files_is_refused(tmp_path: Path, listed: str) -> None:
+    root = _folder(tmp_path, ["a.jpg", "a.png", "b.jpg"], ["a.png", "b.png", "b_mask.png"])
+    (root / "train.txt").write_text(listed)
+    with pytest.raises(InputError) as caught:
+        describe_folder(root)
+    assert caught.value.problems == (
+        "4 files share their name with another one: images/a.jpg, images/a.png, masks/b.png, "
+        "masks/b_mask.png",
+    )
+
+
+def test_names_that_no_list_holds_may_fit_several_files(tmp_path: Path) -> None:
+    images, masks = [*(f"{n}.jpg" for n in "abcd"), "c.png"], [f"{n}.png" for n in "abcd"]
+    root = _folder(tmp_path, images, [*masks, "d_mask.png"])
+    (root / "train.txt").write_text("a\nb\n")
+    pairs = describe_folder(root).splits.values()
+    assert {p.image.name for found in pairs for p in found} == {"a.jpg", "b.jpg"}
+
+
 def test_what_has_no_partner_is_left_out_with_a_note_where_that_is_allowed(tmp_path: Path) -> None:
     root = _folder(tmp_path, [f"{n}.jpg" for n in "abcd"], [f"{n}.png" for n in "abce"])
     with pytest.raises(InputError) as caught:

@@ -30,6 +30,20 @@ def test_the_record_of_a_run_can_be_pasted_into_the_folder(
     assert after.open("val").label_map(0).tolist() == before.open("val").label_map(0).tolist()
 
 
+def test_the_record_of_camvid_can_be_pasted_into_the_folder(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        save(tmp_path / split / "a.png", gray(1, 3))
+        save(tmp_path / f"{split}annot" / "a.png", [[0, 10, 11]])
+    (tmp_path / "train.txt").write_text("/SegNet/train/a.png /SegNet/trainannot/a.png\n")
+    settings = DataSettings(name="folder", root=str(tmp_path))
+    before = open_splits(settings)
+    write_data_record(tmp_path, settings, before)
+    after = open_splits(settings)
+    assert after.train.labels.class_names == before.train.labels.class_names
+    assert after.train.labels.palette == before.train.labels.palette
+    assert after.val.label_map(0).tolist() == before.val.label_map(0).tolist() == [[0, 10, 255]]
+
+
 def test_keys_of_a_record_alone_are_still_unknown(tmp_path: Path) -> None:
     save(tmp_path / "images/a.png", gray())
     save(tmp_path / "masks/a.png", gray())

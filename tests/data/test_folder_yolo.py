@@ -112,3 +112,56 @@ def test_a_split_without_labels_is_named(tmp_path: Path) -> None:
     (root / "labels/val").rename(root / "labels/elsewhere")
     with pytest.raises(InputError, match="val: no folder of that name in"):
         describe_folder(root)
+
+
+def test_a_split_of_images_without_any_label_file_is_background(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    (root / "labels/val/b.txt").unlink()
+    description = describe_folder(root)
+    assert description.notes[0] == "images: 1 train, 1 val"
+    assert description.notes[-1] == "images: 1 without a label file are background"
+    assert description.open("val").label_map(0).tolist() == [[0] * 4] * 2
+
+
+def test_only_images_for_testing_may_have_no_labels(tmp_path: Path) -> None:
+    save(tmp_path / "images/test/t.jpg", gray(2, 4))
+    description = describe_folder(_folder(tmp_path, LEFT_HALF))
+    assert list(description.splits) == ["train", "val"]
+    found = f"not read: images in {tmp_path / 'images/test'}, which have no labels"
+    assert found in description.notes
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        ("val/images/b.jpg", "val/images holds images, but there is no folder .*val/labels"),
+        ("val/b.jpg", "val holds images, but there is no folder .*val/labels"),
+    ],
+)
+def test_a_split_folder_without_labels_is_named(tmp_path: Path, image: str, told: str) -> None:
+    _folder(tmp_path / "train", LEFT_HALF, splits=False, names="")
+    (tmp_path / "data.yaml").write_text("names: [dog]")
+    save(tmp_path / image, gray(2, 4))
+    with pytest.raises(InputError, match=told):
+        describe_folder(tmp_path)
+
+
+def test_two_folders_of_a_split_are_named(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    for kind, name in (("images", "c.jpg"), ("labels", "c.txt")):
+        (root / kind / "valid").mkdir()
+        (root / kind / "valid" / name).write_bytes(
+            (root / kind / "val" / f"b{name[1:]}").read_bytes()
+        )
+    with pytest.raises(InputError, match=r"val and .*valid are the same split, val; keep one"):
+        describe_folder(root)
+
+
+def test_images_that_lie_elsewhere_are_noted(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    for place in ("train/night", "extra", "."):
+        save(root / "images" / place / "c.jpg", gray(2, 4))
+    notes = describe_folder(root).notes
+    assert f"not read: sub-folders extra of {root / 'images'}" in notes
+    assert f"not read: 1 pictures in {root / 'images'} itself" in notes
+    assert f"not read: sub-folders night of {root / 'images/train'}" in notes

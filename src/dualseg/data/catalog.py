@@ -12,7 +12,7 @@ from dualseg.core.image_spec import FIELDS
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import SegmentationDataset, images_of, with_images
 from dualseg.data.datasets.ade20k import open_ade20k
-from dualseg.data.datasets.camvid import has_camvid_layout, open_camvid
+from dualseg.data.datasets.camvid import open_camvid
 from dualseg.data.datasets.camvid32 import open_camvid32
 from dualseg.data.datasets.cityscapes import open_cityscapes
 from dualseg.data.datasets.coco import open_coco, open_coco_things
@@ -154,11 +154,6 @@ def _folder(
         )
     if are_shards(str(root)):
         return _shards(root, labels, progress)
-    if has_camvid_layout(root):
-        return _Source(
-            partial(open_camvid, root),
-            (f"layout: {root} has CamVid's (train.txt, trainannot/), so it is read as camvid",),
-        )
     description = describe_folder(root, labels, max_pixels=max_pixels, progress=progress)
     return _Source(description.open, description.notes)
 

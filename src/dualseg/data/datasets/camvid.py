@@ -68,6 +68,12 @@ def open_camvid(root: Path, split: str) -> FileDataset:
     return FileDataset(pairs, CAMVID_LABELS, split)
 
 
+def camvid_pairs(root: Path) -> dict[str, tuple[Pair, ...]]:
+    """The pairs of every split with a folder of labels; raises as `open_camvid` does."""
+    there = [split for split in ("train", "val", "test") if (root / f"{split}annot").is_dir()]
+    return {split: open_camvid(root, split).pairs for split in there}
+
+
 def has_camvid_layout(root: Path) -> bool:
     """Whether a folder looks like CamVid rather than like images/ and masks/."""
     return (root / "train.txt").is_file() and (root / "trainannot").is_dir()

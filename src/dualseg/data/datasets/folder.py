@@ -11,6 +11,7 @@ from dualseg.core.errors import InputError, nearest
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import PLAIN, FileDataset, Pair, RawValues, read_label_file
+from dualseg.data.datasets.camvid import CAMVID_LABELS, camvid_pairs, has_camvid_layout
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration, read_declaration
 from dualseg.data.datasets.folder_coco import describe_coco
 from dualseg.data.datasets.folder_cvat import describe_cvat
@@ -82,7 +83,7 @@ def describe_folder(
     """Pairs images with labels, and infers classes from all of them.
 
     Where there are masks, they are read; else LabelMe's, COCO's, CVAT's and YOLO's files are looked
-    for.
+    for. A folder in CamVid's layout has CamVid's classes, unless its dataset.yaml gives others.
 
     Args:
         root: Holds images/ and masks/ (or another usual name of them), flat or with train/ and val/
@@ -102,10 +103,17 @@ def describe_folder(
     declaration = replace(declaration, images=images)
     if (root / DECLARATION_FILE).is_file():
         labels = None
-    drawn = None if holds_masks(root) else _drawn(root, declaration, labels)
-    if drawn is not None:
-        return FolderDescription(root, *drawn, images)
-    pairs, pair_notes = find_pairs(root, allow_missing=declaration.allow_missing)
+    if has_camvid_layout(root):
+        pairs, layout = camvid_pairs(root), f"layout: {root} has CamVid's (train.txt, trainannot/)"
+        if declaration == Declaration(allow_missing=declaration.allow_missing, images=images):
+            notes = (f"{layout}, so it is read as camvid",)
+            return FolderDescription(root, pairs, CAMVID_LABELS, notes, images=images)
+        pair_notes = [f"{layout}; its classes are as {DECLARATION_FILE} says"]
+    else:
+        drawn = None if holds_masks(root) else _drawn(root, declaration, labels)
+        if drawn is not None:
+            return FolderDescription(root, *drawn, images)
+        pairs, pair_notes = find_pairs(root, allow_missing=declaration.allow_missing)
     masks = [pair.label for split in pairs.values() for pair in split]
     try:
         found, notes, read = describe_masks(masks, declaration, labels, progress=progress)

@@ -6,7 +6,7 @@ from pathlib import Path
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
-from dualseg.data.datasets.folder_listing import pictures
+from dualseg.data.datasets.folder_listing import pictures, unread
 from dualseg.data.datasets.folder_names import looks_like_mask, match_names, same_name
 from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists
 
@@ -38,6 +38,7 @@ def find_side_by_side(
     if "test" in files and not any(looks_like_mask(path.stem) for path in files["test"]):
         del files["test"]
         notes.append(f"split: {folders['test']} has no masks and is left out")
+    notes += [line for split in files if folders[split] != root for line in unread(folders[split])]
     missing: list[str] = []
     faults: list[str] = []
     pairs = {split: _pairs(root, listed, faults, missing) for split, listed in files.items()}

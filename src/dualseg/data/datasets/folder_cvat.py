@@ -4,6 +4,7 @@ Higher `z_order` lies on top, and of one the later shape. Points outside of the 
 its border. Images without shapes are background.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,17 +32,17 @@ class CvatReader:
     """Draws the shapes of an image as class ids.
 
     Args:
-        images: By label file and name of the pair.
+        images: By label file and image of the pair: two splits may use a name twice.
         ids: The class id of each label.
     """
 
-    def __init__(self, images: Mapping[tuple[Path, str], CvatImage], ids: ClassIds):
+    def __init__(self, images: Mapping[tuple[Path, Path], CvatImage], ids: ClassIds):
         self._images = images
         self._ids = ids
 
     def __call__(self, pair: Pair) -> NDArray[np.uint8]:
         """(H, W) class ids, of the size that the XML states."""
-        image = self._images[pair.label, pair.name]
+        image = self._images[pair.label, pair.image]
         try:
             return draw(
                 image.size, ((self._ids[s.label], s.patch(image.size)) for s in image.shapes)
@@ -62,22 +63,24 @@ def describe_cvat(
         known: A network's classes; see `classes_of_names`.
 
     Raises:
-        InputError: A file has faults, or an image is missing.
+        InputError: A file has faults, an image is missing, or two of them are one picture.
     """
     files = [path for path in annotation_files(root, ".xml") if b"<annotations" in head(path)]
     if not files:
         return None
     names, pairs, notes = Names(), {}, []
-    images: dict[tuple[Path, str], CvatImage] = {}
+    images: dict[tuple[Path, Path], CvatImage] = {}
     for file in files:
         found = read_cvat(file, max_pixels=declaration.images.max_pixels)
         _require_once(file, found)
         names.order = list(dict.fromkeys([*names.order, *found.labels]))
         names.colors = {**names.colors, **{n: c for n, c in found.labels.items() if c is not None}}
         names.count(shape.label for image in found.images for shape in image.shapes)
-        for split, pair, image in _pairs(root, file, found.images, declaration, notes):
+        there = _pairs(root, file, found.images, declaration, notes)
+        _require_own_pictures(file, [pair.image for _, pair, _ in there])
+        for split, pair, image in there:
             pairs.setdefault(split, []).append(pair)
-            images[file, pair.name] = image
+            images[file, pair.image] = image
         empty = sum(not image.shapes for image in found.images)
         notes += [f"{file.name}: {empty} images without shapes"] if empty else []
     if names.order:  # labels that the file does not declare come last
@@ -94,6 +97,16 @@ def _require_once(file: Path, found: CvatFile) -> None:
         raise InputError(
             f"{file}: {len(doubled)} images stand there twice; export each once:",
             first_few([name for _, name in doubled]),
+        )
+
+
+def _require_own_pictures(file: Path, found: Sequence[Path]) -> None:
+    shared = [str(path) for path, count in Counter(found).items() if count > 1]
+    if shared:
+        raise InputError(
+            f"{file}: {len(shared)} pictures are found for several of its images each; put those "
+            "of each subset into a folder of its name:",
+            first_few(shared),
         )
 
 

@@ -29,7 +29,13 @@ from dualseg.data.datasets.folder_drawn import (
     splits_of,
 )
 from dualseg.data.datasets.folder_listing import pictures
-from dualseg.data.datasets.folder_places import ANNOTATION_FOLDERS, Place, find_places, head
+from dualseg.data.datasets.folder_places import (
+    ANNOTATION_FOLDERS,
+    Place,
+    find_places,
+    head,
+    labelled_places,
+)
 from dualseg.data.pictures.images import read_size
 
 MAX_JSON_BYTES = 1 << 26  # LabelMe may put the whole image into it
@@ -80,7 +86,8 @@ def describe_labelme(
         InputError: Some images have no JSON, a file is no LabelMe file, or there are no shapes or
             too many classes.
     """
-    places = [place for place in find_places(root, LABEL_FOLDERS, beside=True) if _holds(place)]
+    there = find_places(root, LABEL_FOLDERS, beside=True)
+    places, unread = labelled_places(root, there, _holds)
     if not places:
         return None
     left_out: list[str] = []
@@ -96,7 +103,7 @@ def describe_labelme(
     labels, _, notes = classes_of_names("LabelMe shapes", names, declaration, known)
     splits, split_note = splits_of(pairs, root)
     reader = LabelMeReader(labels.class_names, declaration.images)
-    return Drawn(splits, labels, (split_note, *notes, *first_few(left_out)), reader)
+    return Drawn(splits, labels, (split_note, *notes, *unread, *first_few(left_out)), reader)
 
 
 def _holds(place: Place) -> bool:

@@ -1,11 +1,11 @@
 """What lies in a folder, listed fast enough for a hundred thousand files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 
@@ -36,6 +36,19 @@ def holds_pictures(folder: Path) -> bool:
             if entry.is_dir(follow_symlinks=False):
                 below.append(entry.path)
     return any(holds_pictures(Path(path)) for path in below)
+
+
+def unread(images: Path, read: Collection[Path] = ()) -> list[str]:
+    """Notes on what an image folder holds besides the pictures that are read.
+
+    Args:
+        images: The folder.
+        read: Its sub-folders that are read, in place of the pictures in itself.
+    """
+    others = [at.name for at in sub_folders(images) if at.name[0] != "." and at not in read]
+    notes = [f"not read: sub-folders {', '.join(first_few(others))} of {images}"] if others else []
+    loose = pictures(images) if read else []
+    return notes + ([f"not read: {len(loose)} pictures in {images} itself"] if loose else [])
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Pairs that lists name: a CSV, or train.txt and val.txt."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
@@ -36,7 +36,7 @@ def read_listed_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs
 
     Raises:
         InputError: There are several CSV files, or lists of both kinds, a path is missing or leads
-            out of the folder, or an image stands twice.
+            out of the folder, an image stands twice, a row names no split, or a quote stays open.
     """
     tables = [path for path in sorted(root.glob("*.csv")) if _header(path) is not None]
     lists, unread = pair_lists(root)
@@ -91,6 +91,9 @@ def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs,
         except InputError as error:
             faults.append(_fault(where, str(error), "correct the list"))
             continue
+        if not split:
+            fix = "write train, val or test, or leave the column out"
+            faults.append(_fault(where, "its split is blank", fix))
         missing = [f"there is no {f.relative_to(root)}" for f in files if not f.is_file()]
         gone += [f"{where}: {line}" for line in missing]
         if missing and allow_missing:
@@ -118,21 +121,32 @@ def _left_out(missing: list[str]) -> list[str]:
 
 def _table_rows(path: Path) -> list[Row]:
     header, rows = _header(path) or {}, []
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = csv.reader(file, delimiter=_delimiter(path))
-        next(lines)
-        for number, row in enumerate(lines, start=2):
-            if not row:
-                continue
-            if len(row) <= max(header.values()):
-                raise InputError(
-                    f"{path}, row {number} has {len(row)} of {max(header.values()) + 1} columns "
-                    f"({', '.join(header)}); complete it, or remove it"
-                )
-            split = row[header["split"]].strip().lower() if "split" in header else "train"
-            where = f"{path.name}, row {number}"
-            rows.append((where, split_named(split), row[header["image"]], row[header["mask"]]))
+    for number, row in _numbered_rows(path):
+        if not row or number == 1:
+            continue
+        if len(row) <= max(header.values()):
+            raise InputError(
+                f"{path}, row {number} has {len(row)} of {max(header.values()) + 1} columns "
+                f"({', '.join(header)}); complete it, or remove it"
+            )
+        split = row[header["split"]].strip().lower() if "split" in header else "train"
+        where = f"{path.name}, row {number}"
+        rows.append((where, split_named(split), row[header["image"]], row[header["mask"]]))
     return rows
+
+
+def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each row with its number from 1 on; a quote that stays open would swallow the rows below."""
+    number = 0
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        rows = csv.reader(file, delimiter=_delimiter(path), strict=True)
+        try:
+            for number, row in enumerate(rows, start=1):
+                yield number, row
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, row {number + 1} cannot be read ({error}); close its quotation marks"
+            ) from None
 
 
 def _header(path: Path) -> dict[str, int] | None:

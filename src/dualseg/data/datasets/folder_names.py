@@ -27,7 +27,8 @@ def match_names(
         images, masks: Names; each once.
 
     Returns:
-        Image -> mask, masks without an image, and masks of an image that has one already.
+        Image -> mask, masks without an image, and masks of an image that has one already, each
+        after that one.
     """
     by_image: dict[str, str] = {}
     known = set(images)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 from dualseg.data.datasets.folder_beside import find_side_by_side
-from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders
+from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders, unread
 from dualseg.data.datasets.folder_lists import (
     read_listed_pairs,
     unread_tables,
@@ -115,13 +115,14 @@ def _split_pairs_of_folders(root: Path) -> tuple[Folders, list[str]]:
         raise InputError(_nothing_in(root))
     image_splits, mask_splits = _split_folders(images), _split_folders(masks)
     if not image_splits:
-        return {"train": (images, masks)}, _unread(images)
+        return {"train": (images, masks)}, unread(images)
     inner = {split: (at, mask_splits.get(split)) for split, at in image_splits.items()}
     missing = {
         split: f"{at} has no counterpart in {masks}; {_found(masks)}"
         for split, at in image_splits.items()
     }
-    return _complete(inner, missing)
+    folders, notes = _complete(inner, missing)
+    return folders, [*unread(images, image_splits.values()), *notes]
 
 
 def _complete(
@@ -133,6 +134,7 @@ def _complete(
     for split, (images, masks) in inner.items():
         if images is not None and masks is not None:
             folders[split] = (images, masks)
+            notes += unread(images)
         elif split == "test" and images is not None:
             notes.append(f"split: {images} has no masks and is left out")
         else:
@@ -209,8 +211,9 @@ def _listed(
     missing: list[str],
 ) -> dict[str, tuple[Pair, ...]]:
     """Pairs of the names that lists hold, by split; other files are of no concern."""
-    by_image, by_mask = _by_stem(pictures(images)), _by_stem(pictures(masks))
-    mask_of, _, _ = match_names(list(by_image), list(by_mask))
+    image_files, mask_files = pictures(images), pictures(masks)
+    by_image, by_mask = _by_stem(image_files), _by_stem(mask_files)
+    mask_of, _, doubled = match_names(list(by_image), list(by_mask))
     splits: dict[str, dict[str, Pair]] = {}
     for file, (split, names) in lists.items():
         strange = [name for name in names if name not in by_image]
@@ -219,10 +222,22 @@ def _listed(
         missing += _lines(without, f"images in {file.name} have no mask in {_short(masks, root)}")
         found = {n: Pair(n, by_image[n], by_mask[mask_of[n]]) for n in names if n in mask_of}
         splits.setdefault(split, {}).update(found)
+    listed = {name for _, names in lists.values() for name in names}
+    used = {mask_of[name] for name in listed if name in mask_of}
+    twice = [*_among(listed, same_name(image_files)), *_among(used, same_name(mask_files))]
+    for taken, other in zip(doubled[::2], doubled[1::2], strict=True):
+        twice += [by_mask[taken], by_mask[other]] if taken in used else []
+    faults += _fault(twice, "files share their name with another one", root)
     for first, second in combinations(splits, 2):
         both = [name for name in splits[first] if name in splits[second]]
         faults += _lines(both, f"names stand in the lists of {first} and of {second}")
     return {split: tuple(found.values()) for split, found in splits.items()}
+
+
+def _among(names: Collection[str], files: Sequence[Path]) -> list[Path]:
+    """Files of the names, upper and lower case taken for the same."""
+    folded = {name.casefold() for name in names}
+    return [path for path in files if path.stem.casefold() in folded]
 
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
@@ -283,11 +298,6 @@ def _found(folder: Path) -> str:
     found = folders[:SHOWN] + (["..."] if len(folders) > SHOWN else [])
     found += [f"{count} files with {kind}" for kind, count in kinds.most_common(SHOWN)]
     return f"found {', '.join(found)}" if found else "it is empty"
-
-
-def _unread(images: Path) -> list[str]:
-    folders = [path.name for path in sub_folders(images) if path.name[0] != "."]
-    return [f"not read: sub-folders {', '.join(folders[:SHOWN])} of {images}"] if folders else []
 
 
 def _short(path: Path, root: Path) -> str:

@@ -1,11 +1,11 @@
 """Where a folder with drawn labels keeps its images and its label files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from dualseg.core.errors import InputError
-from dualseg.data.datasets.folder_listing import holds_pictures, sub_folders
+from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders, unread
 from dualseg.data.datasets.folder_lists import inside, read_listed_pairs
 from dualseg.data.datasets.folder_pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_FOLDERS
 
@@ -40,6 +40,8 @@ def holds_masks(root: Path) -> bool:
 def find_places(root: Path, label_folders: Sequence[str], *, beside: bool = False) -> list[Place]:
     """Pairs of folders: images/ and labels/, each perhaps with split folders, or the reverse.
 
+    Where some splits have both, those of images alone are there too: see `labelled_places`.
+
     Args:
         root: The user's folder.
         label_folders: Names of the folder of label files.
@@ -50,10 +52,52 @@ def find_places(root: Path, label_folders: Sequence[str], *, beside: bool = Fals
         return found
     outer = [(split_of(folder.name), folder) for folder in sub_folders(root)]
     splits = [(split, folder) for split, folder in outer if split is not None]
-    found = [place for split, at in splits for place in _inner(at, split, label_folders)]
-    if found or not beside:
-        return found
+    inner = [_inner(at, split, label_folders) for split, at in splits]
+    if any(inner):
+        alone = [
+            Place(split, next(iter(_named(at, IMAGE_FOLDERS)), at), at / label_folders[0])
+            for (split, at), found in zip(splits, inner, strict=True)
+            if not found
+        ]
+        return [*(place for found in inner for place in found), *alone]
+    if not beside:
+        return []
     return [Place("", root, root), *(Place(split, at, at) for split, at in splits)]
+
+
+def labelled_places(
+    root: Path, places: Sequence[Place], holds: Callable[[Place], bool]
+) -> tuple[list[Place], list[str]]:
+    """Every place with images if one of them holds labels, and notes on what is not read.
+
+    Args:
+        root: The user's folder.
+        places: As `find_places` gives them.
+        holds: Whether labels lie there.
+
+    Raises:
+        InputError: Images have no folder of labels, other than those for testing, or two folders
+            are of the same split.
+    """
+    full = [place for place in places if holds(place)]
+    if not full:
+        return [], []
+    bare = [place for place in places if place not in full and pictures(place.images)]
+    aside = [place for place in bare if place.split in ("", "test")]
+    kept = [place for place in places if place in (*full, *bare) and place not in aside]
+    by_split: dict[str, Place] = {}
+    for place in kept:
+        if not place.labels.is_dir():
+            raise InputError(f"{place.images} holds images, but there is no folder {place.labels}")
+        other = by_split.setdefault(place.split, place)
+        if other is not place:
+            both = f"{other.images} and {place.images}"
+            raise InputError(f"{both} are the same split, {place.split}; keep one of them there")
+    notes = [f"not read: images in {place.images}, which have no labels" for place in aside]
+    within = [place.images for place in places if split_of(place.images.name) is not None]
+    above = dict.fromkeys(folder.parent for folder in within if folder.parent != root)
+    notes += [line for folder in above for line in unread(folder, within)]
+    return kept, notes + [line for at in kept if at.images != root for line in unread(at.images)]
 
 
 def find_images(root: Path, base: Path, names: Sequence[str], split: str) -> list[Path | None]:
@@ -133,7 +177,7 @@ def _inner(parent: Path, split: str, label_folders: Sequence[str]) -> list[Place
     alone = [str(at) for name, at in named if name not in deeper and name != "test"]
     if alone:
         raise InputError(f"{', '.join(alone)}: no folder of that name in {labels[0]}")
-    return [Place(name, folder, deeper[name]) for name, folder in named if name in deeper]
+    return [Place(n, folder, deeper.get(n, labels[0] / folder.name)) for n, folder in named]
 
 
 def _named(parent: Path, names: Sequence[str]) -> list[Path]:

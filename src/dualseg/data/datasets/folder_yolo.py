@@ -32,7 +32,7 @@ from dualseg.data.datasets.folder_drawn import (
 )
 from dualseg.data.datasets.folder_listing import pictures
 from dualseg.data.datasets.folder_names import same_name
-from dualseg.data.datasets.folder_places import Place, find_places
+from dualseg.data.datasets.folder_places import Place, find_places, labelled_places
 from dualseg.data.pictures.images import read_size
 
 MAX_TXT_BYTES = 1 << 26
@@ -81,7 +81,7 @@ def describe_yolo(
     Raises:
         InputError: There are no names, a file has faults (boxes are one), or has no image.
     """
-    places = [p for p in find_places(root, LABEL_FOLDERS) if next(p.labels.glob("*.txt"), None)]
+    places, unread = labelled_places(root, find_places(root, LABEL_FOLDERS), _holds)
     if not places:
         return None
     stated = _names(root, declaration)
@@ -106,7 +106,13 @@ def describe_yolo(
     splits, split_note = splits_of(pairs, root)
     alone = (f"images: {empty} without a label file are background",) if empty else ()
     reader = YoloReader(tuple(ids[name] for name in stated), declaration.images)
-    return Drawn(splits, labels, (split_note, *notes, *alone, *first_few(left_out)), reader)
+    return Drawn(
+        splits, labels, (split_note, *notes, *unread, *alone, *first_few(left_out)), reader
+    )
+
+
+def _holds(place: Place) -> bool:
+    return next(place.labels.glob("*.txt"), None) is not None
 
 
 def _pairs(place: Place, declaration: Declaration, left_out: list[str]) -> tuple[Pair, ...]:
