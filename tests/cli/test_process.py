@@ -52,6 +52,12 @@ def test_a_stopped_training_saves_and_can_be_resumed(
     assert resumed.json["step"] == steps + 2
 
 
+def test_a_request_to_save_ends_no_command_outside_its_steps():
+    begin = "import os, signal; from dualseg.cli import main; "
+    ask = "main._run = lambda: os.kill(os.getpid(), signal.SIGUSR1) or 7; main.main()"
+    assert subprocess.run([sys.executable, "-c", begin + ask], timeout=60).returncode == 7
+
+
 def test_a_full_disk_is_one_message_and_nothing_half_written(street, recipe, tmp_path):
     run = tmp_path / "run"
     process = start("train", recipe, "--data", street, "--out", run, limit_bytes=200_000)

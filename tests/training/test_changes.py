@@ -25,3 +25,15 @@ def test_what_would_make_another_run_is_listed():
     with pytest.raises(InputError, match="cannot change") as caught:
         require_same_course(BEFORE, after)
     assert caught.value.problems == ("seed: 0 -> 1", "training.lr: 0.1 -> 0.2")
+
+
+def with_teacher(teacher):
+    return {**BEFORE, "distillation": {"teacher": teacher, "teacher_fingerprint": "1f"}}
+
+
+def test_a_teacher_may_move_but_neither_come_nor_go():
+    require_same_course(with_teacher("old/place"), with_teacher("new/place"))
+    for before, after in ((None, "runs/teacher"), ("runs/teacher", None)):
+        with pytest.raises(InputError, match="the teacher only where it lies") as caught:
+            require_same_course(with_teacher(before), with_teacher(after))
+        assert caught.value.problems == (f"distillation.teacher: {before!r} -> {after!r}",)

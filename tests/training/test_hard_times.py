@@ -57,6 +57,22 @@ def test_a_disk_that_stays_full_ends_the_run_with_the_newest_checkpoint_intact(
     assert CheckpointStore(tmp_path, report=print).latest().step == 3
 
 
+def test_a_best_network_that_could_not_be_saved_leaves_the_best_one_before_it(
+    tmp_path, monkeypatch
+):
+    scores = iter([0.3, 0.6, 0.2])  # after steps 2, 4 and 6
+
+    def create_evaluate(*parts):
+        return lambda network, watch: {"miou": next(scores), "protocol": {"name": "whole"}}
+
+    monkeypatch.setattr(setup, "_create_evaluate", create_evaluate)
+    fail_writes(monkeypatch, lambda step: step == 4)
+    recipe = tiny_recipe({"training": {"eval_every": 2, "checkpoint_every": 1}})
+    assert train(recipe, tmp_path).best_miou == 0.3
+    assert (tmp_path / "checkpoints/best").readlink().name == "step_00000002"
+    assert (tmp_path / "checkpoints/best/model.safetensors").exists()
+
+
 def test_the_last_save_of_all_is_not_given_up_silently(tmp_path, monkeypatch):
     fail_writes(monkeypatch, lambda step: step == 6)
     with pytest.raises(DiskFullError):

@@ -1,10 +1,13 @@
+import gc
+import weakref
+
 import pytest
 from runs import Told
 from tiny import TinyNetwork, tiny_recipe
 
 from dualseg.core.errors import InputError
 from dualseg.core.processes import ALONE
-from dualseg.training import rehearsal
+from dualseg.training import network, rehearsal
 from dualseg.training.profiling import PROFILE_FOLDER
 from dualseg.training.progress import Silent
 from dualseg.training.rehearsal import (
@@ -40,6 +43,12 @@ def test_a_rehearsal_refuses_what_training_would(tmp_path):
         rehearse_run(
             tiny_recipe({"training": {"batch_size": 12}}), tmp_path / "run", progress=Silent()
         )
+
+
+@pytest.mark.parametrize("max_steps", [1, 4])
+def test_a_run_shorter_than_its_rehearsal_is_rehearsed(tmp_path, max_steps):
+    recipe = tiny_recipe({"training": {"max_steps": max_steps}})
+    assert rehearse_run(recipe, tmp_path / "run", progress=Silent()).max_steps == max_steps
 
 
 def test_smoothing_is_a_mean_that_forgets():
@@ -84,6 +93,27 @@ def test_batches_are_really_tried(tmp_path):
     found = find_batch_size(tiny_recipe(), tmp_path / "run", progress=Silent())
     assert [size for size, _ in found.tried] == [2, 4, 8]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_trial_s_memory_holds_one_network(tmp_path, monkeypatch):
+    made, alive = [], []
+
+    def create(name, **architecture):
+        model = TinyNetwork()
+        made.append(weakref.ref(model))
+        return model
+
+    def look(loop, count):
+        alive.append(sum(model() is not None for model in made))
+
+    monkeypatch.setattr(network, "create_model", create)
+    monkeypatch.setattr(rehearsal, "_time_steps", look)
+    gc.disable()  # it would come by chance
+    try:
+        find_batch_size(tiny_recipe(), tmp_path / "run", progress=Silent())
+    finally:
+        gc.enable()
+    assert alive == [1, 1, 1]
 
 
 def test_a_profile_is_written_beside_the_run_and_changes_nothing(tmp_path):

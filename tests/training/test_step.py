@@ -263,6 +263,42 @@ def test_fp16_scales_the_loss_and_a_gradient_that_overflows_halves_the_scale():
     assert result.grad_norm < 10  # unscaled before it is measured
 
 
+def test_an_fp16_step_that_is_skipped_halves_the_scale_and_the_next_one_is_made():
+    model = TinyNetwork().train()
+    step = create_step(model, broken_at(0), on_nan="skip", precision="fp16")
+    assert step(random_batch(4), 0).skipped is not None
+    assert step.scaler.get_scale() == 32768
+    before = weights(model)
+    step.scaler.load_state_dict({**step.scaler.state_dict(), "scale": 1024.0})
+    assert step(random_batch(4), 1).skipped is None
+    assert not equal(weights(model), before)
+
+
+def test_an_fp16_run_whose_first_gradient_overflows_begins_with_momentum_zero(monkeypatch):
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)  # with NaN
+    model = TinyNetwork(dropout=0.0).train()
+    step = create_step(model, precision="fp16", momentum=0.9)
+    step.scaler.load_state_dict({**step.scaler.state_dict(), "scale": 2.0**60})
+    torch.use_deterministic_algorithms(True)
+    try:
+        step(random_batch(2), 0)
+        step.scaler.load_state_dict({**step.scaler.state_dict(), "scale": 1024.0})
+        step(random_batch(2), 1)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    momentum = step.optimizer.state[model.classifier.weight]["momentum_buffer"]
+    assert torch.equal(momentum, model.classifier.weight.grad)
+    assert all(value.isfinite().all() for value in weights(model).values())
+
+
+def test_losses_are_read_without_doubles_which_a_mac_s_gpu_does_not_have(monkeypatch):
+    def refuse(tensor):
+        raise TypeError("the MPS framework doesn't support float64")
+
+    monkeypatch.setattr(Tensor, "double", refuse)
+    assert create_step(TinyNetwork())(random_batch(2), 0).losses["loss"] > 0
+
+
 def test_a_compiled_network_makes_the_same_step():
     ours, theirs = twins(dropout=0.0)
     step = create_step(ours)

@@ -82,6 +82,8 @@ def _options(
 def main() -> NoReturn:
     """Runs the command line; leaves with 0 done, 2 wrong input, 1 our fault, 130 or 143 stopped."""
     signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGUSR1"):  # asks a training to save; around its steps there is nothing to
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     warnings.showwarning = _show_warning
     keep_freed_memory()
     sleep_soon_when_waiting()

@@ -58,9 +58,10 @@ def _show_rehearsal(recipe: Recipe, out: Path, processes: Processes, *, as_json:
 
 
 def _show_lr(recipe: Recipe, out: Path, *, as_json: bool) -> None:
+    run = out if out.name else out.absolute()  # "." has no name
+    plot = run.parent / f"{run.name}_lr.svg"
     with TrainingProgress() as progress:
         curve = find_lr(recipe, out, progress=progress)
-    plot = out.with_name(f"{out.name}_lr.svg")
     plot.parent.mkdir(parents=True, exist_ok=True)
     write_text(plot, _lr_plot(curve))
     if as_json:

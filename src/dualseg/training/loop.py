@@ -86,17 +86,21 @@ class TrainingLoop:
     unsaved: bool = True
     _stop: StopRequest = field(default_factory=StopRequest)
     _saved_step: int = 0
+    _saved_best: tuple[int | None, float | None] = (None, None)  # step and mIoU
     _failed_saves: list[DiskFullError] = field(default_factory=list)
     _pace: "_Pace" = field(default_factory=lambda: _Pace())
 
     def run(self, stop: StopRequest) -> None:
         """Trains to the end of the plan, or until `stop` is set.
 
+        A signal after the last validation cuts nothing short; `stop` tells the caller of it.
+
         Raises:
             Interrupted: A signal came; the newest checkpoint holds the step it names.
             NonFiniteLossError, DiskFullError: The newest checkpoint is intact.
         """
-        self._stop, self._saved_step = stop, self.position.step
+        self._stop = stop
+        self._note_saved()
         self.progress.started(self.position.step, self.plan.max_steps)
         self.model.train()
         batches = self.loader.batches(self.position.step)
@@ -244,10 +248,17 @@ class TrainingLoop:
                 self._failed_saves.append(error)
                 if is_last_chance or len(self._failed_saves) >= MOST_FAILED_SAVES:
                     raise self._failed_saves[0] from error
+                # No later checkpoint holds a best network that could not be saved.
+                self.position.best_step, self.position.best_miou = self._saved_best
                 self.progress.message(f"warning: {error}. The run goes on; the next save is tried")
                 return
             self._failed_saves.clear()
-        self.unsaved, self._saved_step = False, self.position.step
+        self.unsaved = False
+        self._note_saved()
+
+    def _note_saved(self) -> None:
+        self._saved_step = self.position.step
+        self._saved_best = self.position.best_step, self.position.best_miou
 
     def _write(self) -> None:
         self.history.flush()

@@ -1,5 +1,6 @@
 """A few steps that leave nothing behind: what a run will take, and which rate and batch suit it."""
 
+import gc
 import math
 import os
 import sys
@@ -172,6 +173,7 @@ def find_batch_size(recipe: Recipe, run_folder: Path, *, progress: Progress) -> 
         smallest = max(2, recipe.training.accumulate_steps)
         recipe, loop = prepare(_with_batch(recipe, smallest), run_folder, splits, progress, ALONE)
         device = loop.take_step.device
+        del loop  # its network would stand beside that of each trial
 
         def peak(batch_size: int) -> float:
             return _peak_of(_with_batch(recipe, batch_size), run_folder, splits, progress)
@@ -225,7 +227,8 @@ def _time_steps(loop: TrainingLoop, count: int) -> float:
     """Median seconds of a step with its loading, the first one not counted."""
     loop.model.train()
     batches, seconds = loop.loader.batches(0), []
-    for step in range(count + 1):
+    for number in range(count + 1):
+        step = min(number, loop.plan.max_steps - 1)  # schedules know no step beyond the last
         start = time.perf_counter()
         loop.take_step(next(batches), step)
         if loop.average is not None:
@@ -259,6 +262,7 @@ def _with_batch(recipe: Recipe, batch_size: int) -> Recipe:
 
 def _peak_of(recipe: Recipe, run_folder: Path, splits: Splits, progress: Progress) -> float:
     """Peak memory in MiB of two steps with a fresh network; the second holds optimiser state."""
+    gc.collect()  # a loop and what describes it name each other: the trial before is still there
     loop = assemble(
         recipe,
         run_folder,

@@ -119,11 +119,13 @@ class TrainingStep:
         if problem is not None and not skips:
             raise problem
         if problem is not None:
+            if self.scaler is not None:  # it unscales once between two updates
+                self.scaler.update()
             for buffer, value in zip(self.model.buffers(), before, strict=True):
                 buffer.copy_(value)
             return StepResult(losses, lr, float(grad_norm), skipped=str(problem))
         self._clip(grad_norm)
-        self._update()
+        self._update(grad_norm)
         self.processes.copy_buffers(self.model)
         return StepResult(losses, lr, float(grad_norm))
 
@@ -185,18 +187,21 @@ class TrainingStep:
         if self.training.clip_grad_value is not None:
             torch.nn.utils.clip_grad_value_(trainable, self.training.clip_grad_value)
 
-    def _update(self) -> None:
+    def _update(self, grad_norm: Tensor) -> None:
         if self.scaler is None:
             self.optimizer.step()
-        else:  # a gradient too large for fp16 leaves the weights and halves the scale
+            return
+        # A gradient too large for fp16 leaves the weights and halves the scale. The optimiser is
+        # not even called: torch's fused SGD would keep uninitialised memory as first momentum.
+        if grad_norm.isfinite():
             self.scaler.step(self.optimizer)
-            self.scaler.update()
+        self.scaler.update()
 
     def _check(
         self, terms: Mapping[str, Tensor], grad_norm: Tensor, lr: float, raw: RawBatch, step: int
     ) -> tuple[dict[str, float], NonFiniteLossError | None]:
         """The terms over all processes; the same verdict in each."""
-        *values, norm = torch.stack([*terms.values(), grad_norm]).double().tolist()
+        *values, norm = torch.stack([*terms.values(), grad_norm]).tolist()
         values = self.processes.total(torch.tensor(values, dtype=torch.float64)).tolist()
         named = dict(zip(terms, values, strict=True))
         losses = {"loss": sum(values), **named}

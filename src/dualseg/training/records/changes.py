@@ -6,6 +6,7 @@ from typing import Any
 from dualseg.core.errors import InputError
 
 LENGTH = ("training.max_steps", "training.max_epochs")
+TEACHER = "distillation.teacher"  # the same one, moved: its fingerprint may not change
 
 MAY_CHANGE = frozenset(
     {
@@ -25,7 +26,7 @@ MAY_CHANGE = frozenset(
         "runtime.device",
         "runtime.threads",
         "runtime.deterministic",
-        "distillation.teacher",
+        TEACHER,
         "tracking.trackers",
         "tracking.pictures",
         "tracking.histograms",
@@ -51,13 +52,19 @@ def require_same_course(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
     Raises:
         InputError: Lists every refused key with its old and new value.
     """
-    refused = {k: v for k, v in changed_keys(before, after).items() if k not in MAY_CHANGE}
+    changed = changed_keys(before, after)
+    refused = {k: v for k, v in changed.items() if k not in MAY_CHANGE or _is_new_teacher(k, v)}
     if refused:
         raise InputError(
             "these keys cannot change when a run goes on; train anew with another --out instead "
-            f"(may change: {', '.join(sorted(MAY_CHANGE))}):",
+            f"(may change: {', '.join(sorted(MAY_CHANGE))}; the teacher only where it lies):",
             [f"{key}: {old!r} -> {new!r}" for key, (old, new) in refused.items()],
         )
+
+
+def _is_new_teacher(key: str, values: tuple[Any, Any]) -> bool:
+    """One where there was none, or none where there was one."""
+    return key == TEACHER and None in values
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
