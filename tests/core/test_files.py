@@ -10,6 +10,7 @@ from dualseg.core.errors import InputError
 from dualseg.core.files import (
     DiskFullError,
     make_folder,
+    new_file,
     new_folder,
     remove_stale,
     write_bytes,
@@ -49,12 +50,34 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert (tmp_path / "made" / "a").read_text() == "a"
 
 
+def test_processes_of_one_id_do_not_meet(tmp_path):
+    """Containers number their processes each from 1; here it is one process that writes twice."""
+    with new_file(tmp_path / "x") as first, new_file(tmp_path / "x") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert (tmp_path / "x").read_text() == "first"
+    with new_folder(tmp_path / "made") as first:
+        (first / "kept").touch()
+        with pytest.raises(RuntimeError, match="half way"), new_folder(tmp_path / "made"):
+            raise RuntimeError("half way")
+    assert os.listdir(tmp_path / "made") == ["kept"]
+
+
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / ".tmp-123-x").write_text("half")
     (tmp_path / ".tmp-123-folder").mkdir()
     (tmp_path / "kept").write_text("kept")
     assert len(remove_stale(tmp_path)) == 2
     assert os.listdir(tmp_path) == ["kept"]
+
+
+def test_what_another_living_process_writes_stays_where_no_lock_keeps_it_out(tmp_path):
+    beyond_every_pid = (1 << 22) + 1
+    for pid in (beyond_every_pid, 10**30, os.getpid(), os.getppid()):
+        (tmp_path / f".tmp-{pid}-x.png").touch()
+    (tmp_path / ".tmp-without-pid").touch()
+    assert len(remove_stale(tmp_path, keep_living=True)) == 4
+    assert os.listdir(tmp_path) == [f".tmp-{os.getppid()}-x.png"]
 
 
 def test_a_missing_folder_is_the_users_error(tmp_path):

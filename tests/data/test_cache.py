@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ from pictures import SquareDataset, gray, save
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import FileDataset, Pair
+from dualseg.data.datasets.folder_labelme import LabelMeReader
+from dualseg.data.labels.smeared_labels import ColorReader
 from dualseg.data.loading import cache
 from dualseg.data.loading.cache import CachedDataset, cached
 from dualseg.data.loading.cache_stores import DiskStore, RamStore
@@ -100,6 +103,33 @@ def test_other_classes_are_other_label_maps(tmp_path: Path) -> None:
     other = FileDataset(dataset.pairs, swapped, "train")
     remembered = CachedDataset(other, DiskStore(other, tmp_path / "cache"))
     assert np.array_equal(remembered.label_map(0), 1 - dataset.label_map(0))
+
+
+def test_other_colours_of_the_same_classes_are_other_label_maps(tmp_path: Path) -> None:
+    dataset = two_files(tmp_path)
+    red, blue = (200, 0, 0), (0, 0, 200)
+    save(dataset.pairs[0].label, np.array([red, blue], np.uint8)[dataset.raw_values(0)])
+    first, second = (
+        FileDataset(dataset.pairs, dataset.labels, "train", read_values=ColorReader(colors, (0, 1)))
+        for colors in ((red, blue), (blue, red))
+    )
+    for colored in (first, second):
+        remembered = CachedDataset(colored, DiskStore(colored, tmp_path / "cache"))
+        assert np.array_equal(remembered.label_map(0), colored.label_map(0))
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 2
+    assert DiskStore(second, tmp_path / "cache").get(0, "label") is not None
+
+
+def test_another_order_of_the_classes_that_are_drawn_is_another_label_map(tmp_path: Path) -> None:
+    labelme = {"label": "cat", "points": [[0, 0], [3, 2]], "shape_type": "rectangle"}
+    image = save(tmp_path / "a.png", gray(4, 6))
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": [labelme]}))
+    pairs = (Pair("a", image, tmp_path / "a.json"),)
+    for names in (("background", "cat", "dog"), ("background", "dog", "cat")):
+        labels = LabelSpec(names, ((0, 0, 0), (9, 9, 9), (5, 5, 5)))
+        drawn = FileDataset(pairs, labels, "train", read_values=LabelMeReader(names))
+        remembered = CachedDataset(drawn, DiskStore(drawn, tmp_path / "cache"))
+        assert remembered.label_map(0).max() == names.index("cat")
 
 
 def test_a_damaged_cache_file_is_made_again(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Downloads without a network: broken, resumed, changed on the way, too long, sent elsewhere."""
 
+import errno
 import hashlib
 import http.client
 import io
+import ssl
 import urllib.error
 import urllib.request
 import zipfile
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dualseg.core.errors import InputError
+from dualseg.core.files import DiskFullError
 from dualseg.data.catalog import list_datasets, open_dataset
 from dualseg.data.downloading import downloads
 from dualseg.data.downloading import fetch as fetching
@@ -23,31 +26,39 @@ CONTENT = bytes(range(256)) * 20
 FILE = RemoteFile(
     "https://example.org/data/set.zip", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
 )
+BROKEN = http.client.IncompleteRead(b"")
 
 
 class Server:
     """Answers with the rest of a file, and breaks off after so many bytes."""
 
     def __init__(
-        self, content: bytes = CONTENT, *, breaks_after: int = 1 << 30, ranges: bool = True
+        self,
+        content: bytes = CONTENT,
+        *,
+        breaks_after: int = 1 << 30,
+        ranges: bool = True,
+        fault: Exception = BROKEN,
     ):
         self.content, self.breaks_after, self.ranges = content, breaks_after, ranges
+        self.fault = fault
         self.starts: list[int] = []
 
     def __call__(self, url: str, start: int) -> "Answer":
         assert url == FILE.url
         self.starts.append(start)
         first = start if self.ranges else 0
-        return Answer(206 if first else 200, self.content[first:], self.breaks_after)
+        return Answer(206 if first else 200, self.content[first:], self.breaks_after, self.fault)
 
 
 class Answer:
-    def __init__(self, status: int, content: bytes, breaks_after: int):
+    def __init__(self, status: int, content: bytes, breaks_after: int, fault: Exception):
         self.status, self.left, self.stream = status, breaks_after, io.BytesIO(content)
+        self.fault = fault
 
     def read(self, size: int, /) -> bytes:
         if self.left <= 0:
-            raise http.client.IncompleteRead(b"")
+            raise self.fault
         data = self.stream.read(min(size, self.left, 1000))
         self.left -= len(data)
         return data
@@ -65,10 +76,25 @@ def test_a_file_is_fetched_checked_and_named(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["set.zip"]
 
 
-def test_a_broken_connection_is_gone_on_with(tmp_path: Path) -> None:
-    server = Server(breaks_after=2000)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        BROKEN,
+        ssl.SSLError(1, "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC]"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+    ],
+)
+def test_a_broken_connection_is_gone_on_with(tmp_path: Path, fault: Exception) -> None:
+    server = Server(breaks_after=2000, fault=fault)
     assert fetch(FILE, tmp_path, open_url=server).read_bytes() == CONTENT
     assert server.starts == [0, 2000, 4000]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_is_no_fault_of_the_network(tmp_path: Path) -> None:
+    (tmp_path / "set.zip.part").symlink_to("/dev/full")
+    with pytest.raises(DiskFullError, match=r"cannot write .*set\.zip\.part: No space left"):
+        fetch(FILE, tmp_path, open_url=Server())
 
 
 def test_what_an_earlier_command_left_is_gone_on_with(tmp_path: Path) -> None:
@@ -118,6 +144,7 @@ def test_a_file_that_is_there_is_hashed_again(tmp_path: Path) -> None:
         (urllib.error.URLError("Name or service not known"), "Name or service not known"),
         (TimeoutError("timed out"), "timed out"),
         (ConnectionResetError("reset by peer"), "reset by peer"),
+        (ssl.SSLError(1, "bad record"), "bad record"),
     ],
 )
 def test_faults_of_the_network_are_shown(tmp_path: Path, fault: Exception, shown: str) -> None:

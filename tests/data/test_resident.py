@@ -2,15 +2,19 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pictures import SquareDataset
+from pictures import SquareDataset, save
+from tiff_files import write_tiff
 
 from dualseg.core.errors import InputError
+from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
+from dualseg.data.dataset import FileDataset, Pair
 from dualseg.data.loading.loaders import RawBatch, TrainLoader
 from dualseg.data.loading.resident import ResidentLoader
 
@@ -126,6 +130,13 @@ def test_images_are_drawn_as_their_weights_say() -> None:
         assert_same_labels(found, expected)
 
 
+class Noise(Smooth):
+    """Images in which every blur shows."""
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        return np.random.default_rng(index).integers(0, 255, (*SHAPES[index], 3), np.uint8)
+
+
 def _loader(batch_size: int = 2, seed: int = 0) -> ResidentLoader:
     return ResidentLoader(
         Smooth(),
@@ -150,6 +161,31 @@ def test_a_crop_does_not_depend_on_the_batch_it_is_in() -> None:
     pairs = list(islice(_loader(batch_size=2).batches(0), 2))
     (four,) = islice(_loader(batch_size=4).batches(0), 1)
     assert torch.equal(torch.cat([pair.image for pair in pairs]), four.image)
+
+
+def test_a_crop_that_shrinks_far_does_not_blur_the_others() -> None:
+    options: dict[str, Any] = {
+        "device": CPU,
+        "crop_size": (8, 8),
+        "scale_range": (0.15, 2.0),
+        "flip": True,
+        "photometric": 0.0,
+        "seed": 3,
+    }
+    alone = ResidentLoader(Noise(), batch_size=1, **options).batches(0)
+    (together,) = islice(ResidentLoader(Noise(), batch_size=5, **options).batches(0), 1)
+    assert torch.equal(torch.cat([crop.image for crop in islice(alone, 5)]), together.image)
+
+
+def test_images_are_read_as_their_folder_declares(tmp_path: Path) -> None:
+    bands = np.random.default_rng(0).integers(0, 255, (9, 12, 5), np.uint8)
+    image = write_tiff(tmp_path / "a.tif", bands)
+    pairs = (Pair("a", image, save(tmp_path / "a.png", np.zeros((9, 12), np.uint8))),)
+    dataset = FileDataset(pairs, Smooth.labels, "train", images=ImageSpec(channels=(4, 3, 2)))
+    options: dict[str, Any] = {"scale_range": (1, 1), "flip": False, "photometric": 0.0, "seed": 0}
+    loader = ResidentLoader(dataset, device=CPU, crop_size=(9, 12), batch_size=1, **options)
+    (batch,) = islice(loader.batches(0), 1)
+    assert np.array_equal(batch.image[0].permute(1, 2, 0).numpy(), bands[..., [3, 2, 1]])
 
 
 def test_another_seed_is_another_order() -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.loading.sampling import rare_class_weights
 
@@ -37,6 +38,13 @@ def test_rare_classes_win_at_a_low_temperature():
     weights = rare_class_weights(ThreeImages(), temperature=0.5)
     assert weights == pytest.approx([road / 2, road / 2 + 1 - road, 0.0])
     assert weights.sum() == pytest.approx(1)
+
+
+def test_images_that_are_ignored_altogether_cannot_be_drawn_by_class():
+    ignored = ThreeImages()
+    ignored.label_maps = (ThreeImages.label_maps[2],) * 3
+    with pytest.raises(InputError, match=r"no pixel of the 3 images of train has one.*uniform"):
+        rare_class_weights(ignored, temperature=0.5)
 
 
 def test_a_tiny_temperature_does_not_overflow():

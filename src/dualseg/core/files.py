@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 from dualseg.core.errors import InputError
 
@@ -43,7 +44,7 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises:
         DiskFullError, InputError: As `write_atomic`.
     """
-    temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
+    temporary = _temporary(path)
     with _disk_errors(path):
         try:
             yield temporary
@@ -71,7 +72,12 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """`write_atomic` for JSON; infinities and NaN are refused, since JSON has none."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """What `write_json` writes."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 @contextmanager
@@ -81,9 +87,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         InputError: `path` exists already or cannot be made; DiskFullError where space ran out.
     """
-    temporary = path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{path.name}")
+    temporary = _temporary(path)
     with _disk_errors(path):
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
             yield temporary
@@ -92,6 +97,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    """A name of this process alone; in containers that share a folder, process ids are alike."""
+    if not path.name:
+        raise InputError(f"cannot write {path}: it is a folder that stands; name something in it")
+    return path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{uuid4().hex[:8]}-{path.name}")
 
 
 def make_folder(path: Path) -> None:
@@ -106,15 +118,38 @@ def make_folder(path: Path) -> None:
         raise InputError(f"cannot make the folder {path}: {error.strerror}") from None
 
 
-def remove_stale(folder: Path) -> list[Path]:
-    """Removes temporary files and folders that a killed process left in `folder`; returns them."""
+def remove_stale(folder: Path, *, keep_living: bool = False) -> list[Path]:
+    """Removes temporary files and folders that a killed process left in `folder`; returns them.
+
+    Args:
+        folder: Where they lie.
+        keep_living: For a folder that no lock keeps others out of: what another process of this
+            machine is still writing stays.
+    """
     stale = list(folder.glob(f"{TEMPORARY_MARK}*"))
+    if keep_living:
+        stale = [item for item in stale if not _is_of_another_living(item.name)]
     for item in stale:
         if item.is_dir() and not item.is_symlink():
             shutil.rmtree(item, ignore_errors=True)
         else:
             item.unlink(missing_ok=True)
     return stale
+
+
+def _is_of_another_living(name: str) -> bool:
+    pid = name.removeprefix(TEMPORARY_MARK).partition("-")[0]
+    if not pid.isdecimal() or int(pid) == os.getpid():
+        return False
+    if os.name == "nt":  # to ask is to end it there
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 def sync_folder(folder: Path) -> None:

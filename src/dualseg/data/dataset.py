@@ -1,9 +1,9 @@
 """What a data set is to the rest of the package, and the one that reads pairs of files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -117,9 +117,10 @@ class FileDataset:
 
     def reading(self, images: ImageSpec) -> "FileDataset":
         """The same files, with their images read in another way."""
-        return FileDataset(
-            self.pairs, self.labels, self.split, read_values=self.read_values, images=images
-        )
+        reader: Any = self.read_values
+        if hasattr(reader, "images"):  # it draws labels of the image's size, which it reads
+            reader = replace(reader, images=images)
+        return FileDataset(self.pairs, self.labels, self.split, read_values=reader, images=images)
 
     def label_map(self, index: int) -> NDArray[np.uint8]:
         return map_values(self.raw_values(index), self.labels, self.pairs[index].label)

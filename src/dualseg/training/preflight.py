@@ -78,8 +78,8 @@ def fill_in(
     Raises:
         InputError: The data does not fill a batch, or a part of it is too small to train on.
     """
-    recipe = _fill_in_network(recipe)
-    size = recipe.data.crop_size or _default_crop(recipe, splits)
+    recipe = fill_in_network(recipe)
+    size = recipe.data.crop_size or default_crop(recipe, splits)
     data = fill_in_mean_std(recipe.data, images_of(splits.train), report)
     data = data.model_copy(update={"crop_size": size})
     recipe = resolve_paths(recipe.model_copy(update={"data": data}))
@@ -97,7 +97,12 @@ def fill_in(
     return shorten_warm_ups(recipe, plan.max_steps, report)
 
 
-def _fill_in_network(recipe: Recipe) -> Recipe:
+def fill_in_network(recipe: Recipe) -> Recipe:
+    """The recipe with the backbone and output stride of the network's paper, where not given.
+
+    Raises:
+        InputError: There is no such network.
+    """
     settings = recipe.model
     backbone, output_stride = fill_in_defaults(
         settings.name, settings.backbone, settings.output_stride, neck=settings.neck
@@ -120,10 +125,12 @@ def resolve_paths(recipe: Recipe) -> Recipe:
     """The recipe with absolute paths, for a run that may be resumed from another folder.
 
     What does not exist stays as it is, for the message that says so. Links in the path of weights
-    are kept, since a run's `best` is one.
+    are kept, since a run's `best` is one. A cache folder and MLflow's are made where missing, so
+    they become absolute in any case.
     """
     root, initial = recipe.data.root, recipe.training.init_weights
     pretrained, teacher = recipe.model.pretrained, recipe.distillation.teacher
+    cache_dir, mlflow_uri = recipe.data.cache_dir, recipe.tracking.mlflow_uri
     if root is not None:
         root = str(Path(root).resolve()) if Path(root).exists() else in_every_folder(root)
     if initial is not None and Path(initial).exists():
@@ -132,6 +139,10 @@ def resolve_paths(recipe: Recipe) -> Recipe:
         pretrained = os.path.abspath(pretrained)
     if teacher is not None and Path(teacher).exists():
         teacher = os.path.abspath(teacher)
+    if cache_dir is not None:
+        cache_dir = os.path.abspath(cache_dir)
+    if mlflow_uri is not None:
+        mlflow_uri = _from_the_root(mlflow_uri)
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(
@@ -139,16 +150,28 @@ def resolve_paths(recipe: Recipe) -> Recipe:
                     "root": root,
                     "train_split": in_every_folder(recipe.data.train_split),
                     "val_split": in_every_folder(recipe.data.val_split),
+                    "cache_dir": cache_dir,
                 }
             ),
             "training": recipe.training.model_copy(update={"init_weights": initial}),
             "model": recipe.model.model_copy(update={"pretrained": pretrained}),
             "distillation": recipe.distillation.model_copy(update={"teacher": teacher}),
+            "tracking": recipe.tracking.model_copy(update={"mlflow_uri": mlflow_uri}),
         }
     )
 
 
-def _default_crop(recipe: Recipe, splits: Splits) -> tuple[int, int]:
+def _from_the_root(uri: str) -> str:
+    """A folder, its `file:` address or an SQLite file with an absolute path; a server as it is."""
+    for scheme in ("sqlite:///", "file:"):
+        path = uri.removeprefix(scheme)
+        if path != uri and not path.startswith("/"):
+            return scheme + os.path.abspath(path)
+    is_folder = ":" not in uri and uri != "databricks"
+    return os.path.abspath(uri) if is_folder else uri
+
+
+def default_crop(recipe: Recipe, splits: Splits) -> tuple[int, int]:
     """The first image's size, at most 768, cut to a multiple of the deepest feature's stride."""
     shape = splits.train.image(0).shape[:2]
     height, width = (round(side * recipe.data.base_scale) for side in shape)

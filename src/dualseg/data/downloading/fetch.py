@@ -4,10 +4,10 @@ import hashlib
 import http.client
 import os
 import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -18,7 +18,7 @@ from dualseg.core.files import DiskFullError
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60
 OFFLINE_VARIABLE = "DUALSEG_OFFLINE"
-NETWORK_FAULTS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+NETWORK_FAULTS = (OSError, http.client.HTTPException)  # around nothing but the network's calls
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,10 @@ def _fetch_rest(
             return f"status {response.status}"
         done = start if response.status == 206 else 0  # 200: it comes from the beginning
         with _open_for_writing(partial, append=done > 0) as output:
-            while chunk := response.read(CHUNK):
+            while True:
+                chunk, end = _next_chunk(response)
+                if not chunk:
+                    return end
                 done += len(chunk)
                 if done > file.num_bytes:
                     raise InputError(
@@ -141,11 +144,16 @@ def _fetch_rest(
                     )
                 _write(output, chunk, partial)
                 progress(done, file.num_bytes)
-    except NETWORK_FAULTS as error:
-        return str(error) or type(error).__name__
     finally:
         response.close()
-    return "the connection ended"
+
+
+def _next_chunk(response: Response) -> tuple[bytes, str]:
+    """What comes next; where that is nothing, also why."""
+    try:
+        return response.read(CHUNK), "the connection ended"
+    except NETWORK_FAULTS as error:
+        return b"", str(error) or type(error).__name__
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
@@ -196,17 +204,18 @@ def _make_room(folder: Path, num_bytes: int) -> None:
         )
 
 
-def _open_for_writing(path: Path, *, append: bool) -> IO[bytes]:
+def _open_for_writing(path: Path, *, append: bool) -> FileIO:
+    """Without a buffer, so that a full disk is noticed where it is written, not at the end."""
     try:
-        return open(path, "ab" if append else "wb")
+        return open(path, "ab" if append else "wb", buffering=0)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _write(output: IO[bytes], chunk: bytes, path: Path) -> None:
+def _write(output: FileIO, chunk: bytes, path: Path) -> None:
     try:
-        output.write(chunk)
-        output.flush()  # a full disk is noticed here, not at the end
+        while chunk:
+            chunk = chunk[output.write(chunk) :]
     except OSError as error:
         raise DiskFullError(f"cannot write {path}: {error.strerror}") from None
 

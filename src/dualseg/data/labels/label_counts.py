@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +16,8 @@ from dualseg.data.dataset import (
     SegmentationDataset,
     count_values,
     map_values,
-    read_label_file,
 )
+from dualseg.data.labels.label_meaning import reader_meaning
 from dualseg.data.loading.cache import CachedDataset
 from dualseg.data.scanning import in_order
 
@@ -68,14 +67,10 @@ def count_classes(
 def label_kind(dataset: FileDataset) -> str:
     """Under which name the records keep what the data set's reader finds in a label.
 
-    Plain label files are kept by themselves. Of what is drawn from polygons, looked up in tables
-    or recoloured, the reader and the classes are a part of the name.
+    Plain label files are kept by themselves; else `reader_meaning` is a part of the name.
     """
-    reader = dataset.read_values
-    if reader is read_label_file:
-        return MASK
-    meaning = repr((_reader_name(reader), dataset.labels, dataset.split)).encode()
-    return hashlib.blake2b(meaning, digest_size=16).hexdigest()
+    meaning = reader_meaning(dataset)
+    return hashlib.blake2b(meaning.encode(), digest_size=16).hexdigest() if meaning else MASK
 
 
 def look_up(records: FileRecords, kind: str, pair: Pair) -> LabelLook:
@@ -124,15 +119,3 @@ def _count(source: FileDataset, index: int, kind: str, records: FileRecords) -> 
     counts = count_values(values)
     note(records, look, pair, (values.shape[0], values.shape[1]), counts)
     return classes_of(counts, source.labels)
-
-
-def _reader_name(reader: object) -> str:
-    """A function's name, with its arguments; of an object its class and what it shows of itself."""
-    if isinstance(reader, partial):
-        return f"{_reader_name(reader.func)} {reader.args} {sorted(reader.keywords.items())}"
-    name = getattr(reader, "__qualname__", None)
-    if name is not None:
-        return f"{getattr(reader, '__module__', '')}.{name}"
-    shown = repr(reader)
-    plain = type(reader).__qualname__
-    return f"{type(reader).__module__}.{plain if ' at 0x' in shown else shown}"

@@ -9,7 +9,8 @@ import numpy as np
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_atomic
 from dualseg.core.image_spec import Pixels
-from dualseg.data.dataset import SegmentationDataset, images_of
+from dualseg.data.dataset import FileDataset, SegmentationDataset, images_of
+from dualseg.data.labels.label_meaning import reader_meaning
 from dualseg.data.shards.reader import ShardDataset
 
 Kind = Literal["image", "label"]
@@ -46,10 +47,10 @@ class DiskStore:
     """Memory-mapped `.npy` files: only the rows of a crop are read, not the whole image.
 
     A file is named by a hash of everything its content depends on: the sample's name, path, size
-    and time of change of the source, for labels what their values mean, and for images of declared
-    bands and values which ones they are. So a changed source is
-    another file, many processes can fill one folder, a kill leaves no half file, and the folder may
-    be deleted at any time.
+    and time of change of the source, for labels what their values, colours or shapes mean, and for
+    images of declared bands and values which ones they are. So a changed source is another file,
+    many processes can fill one folder, a kill leaves no half file, and the folder may be deleted at
+    any time.
 
     Args:
         dataset: Whose samples are kept; each must lie in a file.
@@ -68,9 +69,10 @@ class DiskStore:
         self.dataset = dataset
         self.folder = folder
         values = sorted(dataset.labels.values.items())
+        drawn_as = reader_meaning(dataset) if isinstance(dataset, FileDataset) else ""
         images = images_of(dataset)
         read_as = "" if images.is_plain else f" {images}"
-        self._meaning = {"image": f"{FORMAT}{read_as}", "label": f"{FORMAT} {values}"}
+        self._meaning = {"image": f"{FORMAT}{read_as}", "label": f"{FORMAT} {values}{drawn_as}"}
 
     def get(self, index: int, kind: Kind) -> Pixels | None:
         try:

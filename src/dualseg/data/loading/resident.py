@@ -18,7 +18,7 @@ from torch import Tensor
 from dualseg.core.errors import InputError
 from dualseg.core.geometry import Size
 from dualseg.core.labels import IGNORE_INDEX
-from dualseg.data.dataset import SegmentationDataset
+from dualseg.data.dataset import SegmentationDataset, images_of
 from dualseg.data.loading.loaders import CROP, Position, Positions, RawBatch, stream
 from dualseg.data.loading.transforms import Window, draw_pixel_of_a_class, draw_window
 from dualseg.data.pictures.images import read_size
@@ -171,13 +171,15 @@ class ResidentLoader:
 
         label_map = fetch(rows.nearest, columns.nearest)[..., 3]
         total = torch.zeros(len(plans), height, width, 3, device=self.device)
-        for low, high, part in rows.taps:
-            for left, right, share in columns.taps:
+        for number, (low, high, part) in enumerate(rows.taps):
+            for other, (left, right, share) in enumerate(columns.taps):
                 down, across = part[:, :, None, None], share[:, None, :, None]
                 upper = torch.lerp(_rgb(fetch(low, left)), _rgb(fetch(low, right)), across)
                 lower = torch.lerp(_rgb(fetch(high, left)), _rgb(fetch(high, right)), across)
-                total += torch.lerp(upper, lower, down)
-        image = torch.floor(total / (len(rows.taps) * len(columns.taps)) + 0.5)
+                is_used = (number < rows.num_taps) & (other < columns.num_taps)
+                total += torch.lerp(upper, lower, down) * is_used[..., None, None]
+        num_taps = (rows.num_taps * columns.num_taps)[..., None, None].float()
+        image = torch.floor(total / num_taps + 0.5)
         means = self._means[torch.tensor([plan.image for plan in plans], device=self.device)]
         image = torch.where(inside[..., None], image, means[:, None, None].float())
         if self.photometric > 0:
@@ -203,11 +205,13 @@ class ResidentLoader:
 class _Axis(NamedTuple):
     """Where the rows (or columns) of the crops come from, (B, L) each.
 
-    taps are averaged: lower and upper neighbour, and how far from the lower one.
+    Of the taps, the first num_taps (B, 1) of each crop are averaged: lower and upper neighbour, and
+    how far from the lower one.
     """
 
     inside: Tensor
     nearest: Tensor
+    num_taps: Tensor
     taps: list[tuple[Tensor, Tensor, Tensor]]
 
 
@@ -228,15 +232,16 @@ def _axis(plans: list[_Plan], axis: int, length: int, device: torch.device) -> _
     inside = (place >= 0) & (place < size)
     ratio, last = source / size, source - 1
     nearest = torch.minimum(((place + 0.5) * ratio).floor().clamp(min=0), last)
-    num_taps = max(1, *(-(-t // (2 * f)) for t, f in zip(taken, filled, strict=True)))
+    counts = [max(1, -(-t // (2 * f))) for t, f in zip(taken, filled, strict=True)]
+    num_taps = torch.tensor(counts, device=device, dtype=torch.float64)[:, None]
     taps = []
-    for number in range(num_taps):
+    for number in range(max(counts)):
         within = (number + 0.5) / num_taps
         exact = torch.minimum(((place + within) * ratio - 0.5).clamp(min=0), last)
         low = exact.floor()
         high = torch.minimum(low + 1, last)
         taps.append(((first + low).long(), (first + high).long(), (exact - low).float()))
-    return _Axis(inside, (first + nearest).long(), taps)
+    return _Axis(inside, (first + nearest).long(), num_taps, taps)
 
 
 def _rgb(pixels: Tensor) -> Tensor:
@@ -246,7 +251,7 @@ def _rgb(pixels: Tensor) -> Tensor:
 def _size(dataset: SegmentationDataset, index: int) -> Size:
     path = dataset.image_path(index)
     if path is not None:
-        return read_size(path)
+        return read_size(path, images_of(dataset))
     height, width = dataset.label_map(index).shape
     return height, width
 

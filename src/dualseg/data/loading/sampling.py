@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from dualseg.core.errors import InputError
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.labels.label_counts import count_classes
 
@@ -29,6 +30,9 @@ def rare_class_weights(
     Returns:
         (N,) summing to 1.
 
+    Raises:
+        InputError: No image has a labelled pixel.
+
     Source: Hoyer et al. 2022 (DAFormer), arXiv:2111.14887, section 3.3.
     """
     k = dataset.labels.num_classes
@@ -39,10 +43,16 @@ def rare_class_weights(
             if value < k:
                 pixels[value] += count
                 holds[index, value] = True
-    frequency = pixels / max(1, pixels.sum())
     present = pixels > 0
+    if not present.any():
+        raise InputError(
+            "data.sampling=rare_classes draws images by their classes, but no pixel of the "
+            f"{len(dataset)} images of {dataset.split} has one, all are ignored; correct the "
+            "labels, or use data.sampling=uniform"
+        )
+    frequency = pixels / pixels.sum()
     scores = np.where(present, (1 - frequency) / temperature, -np.inf)
-    classes = np.exp(scores - scores[present].max(initial=0.0))
+    classes = np.exp(scores - scores[present].max())
     classes /= classes.sum()
     images_of = np.maximum(1, holds.sum(axis=0))
     return (holds * (classes / images_of)).sum(axis=1)

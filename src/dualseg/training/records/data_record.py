@@ -17,6 +17,8 @@ from dualseg.data.labels.smeared_labels import ColorReader, GrayReader
 from dualseg.data.loading.cache import CachedDataset
 from dualseg.training.records.run_folder import DATASET_FILE, write_yaml
 
+MEANING = ("values", "colors", "snap", "channels", "min_value", "max_value")  # if recorded
+
 
 def write_data_record(run_folder: Path, settings: DataSettings, splits: Splits) -> None:
     """Writes names, classes, palette, what values or colours mean, and what was inferred."""
@@ -34,16 +36,21 @@ def write_data_record(run_folder: Path, settings: DataSettings, splits: Splits) 
 def require_same_data(run_folder: Path, splits: Splits) -> None:
     """Refuses to go on with other images than the run began with.
 
+    What the record of an older version does not hold is not compared.
+
     Raises:
-        InputError: The names or the number of images, or the classes, differ.
+        InputError: The names or the number of images differ, or the classes, what values or colours
+            mean, or which bands are read.
     """
     path = run_folder / DATASET_FILE
     if not path.is_file():
         return
     before = read_yaml(path)
-    now = {**_describe(splits), "class_names": list(splits.train.labels.class_names)}
+    now = {**_describe(splits), **splits.train.labels.to_dict(), **_declared(splits.train)}
     changed = [
-        f"{key}: {before.get(key)} -> {now[key]}" for key in now if before.get(key) != now[key]
+        f"{key}: {before.get(key)} -> {now.get(key)}"
+        for key in ("train", "val", "class_names", *(key for key in MEANING if key in before))
+        if before.get(key) != now.get(key)
     ]
     if changed:
         raise InputError(
