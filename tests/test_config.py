@@ -51,6 +51,46 @@ def test_overrides_win_and_are_typed(tmp_path):
     assert recipe.dsrl.enabled is False
 
 
+def test_a_mapping_that_is_a_value_replaces_the_one_below(tmp_path):
+    below = """
+        training: {max_steps: 1, lr: 0.5, lr_multipliers: {backbone: 0.1}}
+        loss: {terms: {cross_entropy: 1.0, focal: 1.0}, focal: {gamma: 3.0}}
+        model: {head_options: {dropout: 0.1}}
+    """
+    path = write(tmp_path, below)
+    (tmp_path / "above.yaml").write_text(
+        "{base: recipe.yaml, model: {head_options: {channels: 8}}, "
+        "training: {lr_multipliers: {head: 10.0}}}"
+    )
+
+    recipe = load_recipe(
+        tmp_path / "above.yaml", overrides=["loss.terms={focal: 1.0, lovasz: 0.5}", "seed=4"]
+    )
+
+    assert recipe.loss.terms == {"focal": 1.0, "lovasz": 0.5}
+    assert recipe.loss.focal.gamma == 3.0
+    assert recipe.model.head_options == {"channels": 8}
+    assert recipe.training.lr_multipliers == {"head": 10.0}
+    assert recipe.training.lr == 0.5
+    assert load_recipe(path).loss.terms == {"cross_entropy": 1.0, "focal": 1.0}
+
+
+def test_sections_are_laid_key_by_key_however_they_are_given(tmp_path):
+    path = write(
+        tmp_path,
+        "{loss: {terms: {ohem: 1.0}, ohem: {min_kept: 5}}, training: {max_steps: 1, lr: 0.5}}",
+    )
+    recipe = load_recipe(path, overrides=["training={momentum: 0.5}", "loss.ohem={threshold: 0.6}"])
+    assert (recipe.training.lr, recipe.training.momentum) == (0.5, 0.5)
+    assert (recipe.loss.ohem.threshold, recipe.loss.ohem.min_kept) == (0.6, 5)
+
+
+def test_a_dotted_key_into_a_mapping_leaves_its_other_keys(tmp_path):
+    path = write(tmp_path, "{loss: {terms: {cross_entropy: 1.0}}, training: {max_steps: 1}}")
+    recipe = load_recipe(path, overrides=["loss.terms.lovasz=0.5"])
+    assert recipe.loss.terms == {"cross_entropy": 1.0, "lovasz": 0.5}
+
+
 def test_a_length_in_steps_replaces_one_in_epochs(tmp_path):
     recipe = load_recipe(
         write(tmp_path, "training: {max_epochs: 3}"), overrides=["training.max_steps=7"]

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dualseg.config import list_recipes, load_recipe
+from dualseg.config import DSRL_PRESETS, DsrlSettings, list_recipes, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
 from dualseg.data.catalog import list_datasets
 from dualseg.training.network import start_network
+from dualseg.training.optimization.schedules import lr_factor_of
 
 FIELDS = ("Command", "Source", "Published", "Here")
 CLASSES = SimpleNamespace(
@@ -50,6 +51,38 @@ def test_a_recipe_builds_its_network(name):
         model = start_network(recipe, CLASSES)
 
     assert any(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_recipe_with_a_preset_keeps_the_presets_choices(name):
+    dsrl = load_recipe(name).dsrl
+    of_the_preset = DsrlSettings(preset=dsrl.preset)
+
+    for key in DSRL_PRESETS[dsrl.preset]:
+        assert getattr(dsrl, key) == getattr(of_the_preset, key)
+
+
+@pytest.mark.parametrize(
+    ("name", "multipliers"),
+    [
+        ("voc_deeplabv3plus_nesterov", {"head": 10.0, "predictor": 10.0}),
+        ("cityscapes_dootmaan", {"head": 10.0, "predictor": 10.0}),
+        ("voc_deeplabv3plus_resnet101", {"backbone": 0.1}),
+    ],
+)
+def test_heads_learn_ten_times_as_fast_as_the_backbone_where_the_source_has_them_so(
+    name, multipliers
+):
+    assert load_recipe(name).training.lr_multipliers == multipliers
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_sanje2vs_rate_falls_from_six_thousandths_to_half_of_one(stage):
+    training = load_recipe(f"cityscapes_sanje2v_stage{stage}").training
+
+    last = lr_factor_of(training, 99_999, max_steps=100_000)
+
+    assert training.lr * last == pytest.approx(0.0005, rel=1e-3)
 
 
 def test_a_recipe_begins_with_the_keys_of_its_base(tmp_path):

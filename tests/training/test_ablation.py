@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+from tiny import TinyDataset
 
 from dualseg.config import load_recipe
 from dualseg.core.errors import InputError
+from dualseg.data.catalog import Splits
 from dualseg.training.ablation import (
     VARIANTS,
     plan_ablation,
@@ -11,6 +13,7 @@ from dualseg.training.ablation import (
     run_ablation,
     slug,
 )
+from dualseg.training.preflight import fill_in
 
 RECIPE = load_recipe("quickstart")
 
@@ -73,6 +76,30 @@ def test_runs_of_another_recipe_are_not_mixed_in(tmp_path):
     with pytest.raises(InputError, match=r"another recipe(?s:.)*max_steps: 7 there") as error:
         require_same_recipes(plan)
     assert len(error.value.problems) == 1
+
+
+def test_a_recipe_that_leaves_values_to_the_data_finds_its_own_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("start.safetensors").touch()
+    path = Path("recipe.yaml")
+    path.write_text(
+        "{data: {name: streets, input_scale: 0.5}, loss: {class_weights: median_frequency}, "
+        "training: {max_steps: 3, warmup_steps: 2, init_weights: start.safetensors}}"
+    )
+    plan = plan_ablation(load_recipe(path), Path("out"))
+    splits = Splits(TinyDataset(11), TinyDataset(3, "val"), ())
+    for run in plan:
+        leave_run(run, fill_in(run.recipe, splits, lambda text: None))
+
+    require_same_recipes(plan)  # refuses nothing
+
+    other = load_recipe(path, overrides=["loss.class_weights=null", "model.output_stride=8"])
+    with pytest.raises(InputError) as error:
+        require_same_recipes(plan_ablation(other, Path("out"), variants=["+SSSR"]))
+    assert [problem.split(": ")[1] for problem in error.value.problems] == [
+        "model.output_stride",
+        "loss.class_weights",
+    ]
 
 
 def leave_run(run, recipe):

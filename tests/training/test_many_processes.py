@@ -213,6 +213,17 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(tmp_path):
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["step"] == step
 
 
+def test_a_signal_to_one_process_after_the_last_validation_stops_all(tmp_path):
+    class Stop(Silent):
+        def evaluated(self, step, *rest):
+            if step == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    endings = in_processes(2, lambda: train(tiny_recipe(), tmp_path, progress=Stop()))
+    assert {ending.code for ending in endings} == {143}
+    assert newest_step(tmp_path) == 6
+
+
 @pytest.mark.usefixtures("many_images")
 def test_a_run_whose_processes_are_killed_twice_ends_as_if_they_had_not_been(tmp_path):
     recipe = tiny_recipe({"training": {**LONG["training"], "max_steps": 400}})
@@ -227,6 +238,31 @@ def test_a_run_whose_processes_are_killed_twice_ends_as_if_they_had_not_been(tmp
         assert endings[1 - rank].kind == "OtherProcessFailedError"
     ended_well(in_processes(2, lambda: train(recipe, tmp_path / "killed"), attempt=2))
     assert_same_outcome(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("many_images")
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_restart_goes_on_with_the_run_it_had_begun(tmp_path, world):
+    recipe = tiny_recipe(BATCH_OF_12)
+    stopped = in_processes(world, lambda: train(recipe, tmp_path, progress=StopAt(3)))
+    assert {ending.code for ending in stopped} == {143}
+    ended_well(in_processes(world, lambda: train(recipe, tmp_path), attempt=1))
+    assert newest_step(tmp_path) == 4
+
+
+@pytest.mark.usefixtures("many_images")
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_restart_does_not_take_the_run_of_another_recipe_for_its_own(tmp_path, world):
+    train(tiny_recipe(BATCH_OF_12), tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    longer = tiny_recipe({"training": {**BATCH_OF_12["training"], "max_steps": 5, "lr": 0.5}})
+    for attempt in (0, 1):
+        endings = in_processes(world, lambda: train(longer, tmp_path), attempt=attempt)
+        kinds = ["InputError", "OtherProcessFailedError"][:world]
+        assert [ending.kind for ending in endings] == kinds
+        assert "already holds a run" in endings[0].error
+    assert "training.lr: 0.05 there, 0.5 asked for" in endings[0].error
+    assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
 LONG = {"training": {"batch_size": 12, "max_steps": 100_000, "log_every": 1, "eval_every": 50_000}}

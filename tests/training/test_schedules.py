@@ -19,6 +19,17 @@ def test_poly_with_the_usual_power():
     assert lr_factor(50, max_steps=100) == pytest.approx(0.5358867)  # 0.5 ** 0.9
 
 
+def test_poly_ends_at_the_final_factor():
+    # 0.2 + 0.8 (1 - t/4)^2 for t = 0..3: 1, 0.2 + 0.8 * 9/16, 0.2 + 0.8 * 4/16, 0.2 + 0.8 * 1/16
+    factors = [lr_factor(step, max_steps=4, power=2.0, final_factor=0.2) for step in range(4)]
+    assert factors == pytest.approx([1, 0.65, 0.4, 0.25])
+
+
+def test_poly_to_zero_is_the_bare_power_bit_for_bit():
+    for step in range(100):
+        assert lr_factor(step, max_steps=100) == (1 - step / 100) ** 0.9
+
+
 def test_warm_up_is_a_straight_line_that_meets_the_polynomial():
     # from 0.2 to 1 in two steps: 0.2, 0.6; then (1 - t/2)^1 over the two that remain: 1, 0.5
     factors = [
@@ -114,6 +125,15 @@ def test_every_schedule_of_a_one_step_run_is_finite():
         ({"schedule": "one_cycle", "warmup_steps": 3}, "rises by itself"),
         ({"clip_grad_norm": 1.0, "clip_grad_value": 1.0}, "not both"),
         ({"lr_multipliers": {"backbone": 0.0}}, "belongs into freeze"),
+        ({"schedule": "constant", "final_lr_factor": 0.1}, "has no effect with schedule: constant"),
+        (
+            {"schedule": "step", "lr_step_every": 3, "final_lr_factor": 0.1},
+            "has no effect with schedule: step",
+        ),
+        (
+            {"schedule": "multi_step", "lr_milestones": [3], "final_lr_factor": 0.1},
+            "has no effect with schedule: multi_step",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings, reason):

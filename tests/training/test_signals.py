@@ -14,11 +14,12 @@ import torch
 from runs import assert_same_outcome
 from tiny import tiny_recipe
 
+from dualseg.checkpoints.store import CheckpointStore
 from dualseg.config import Recipe
 from dualseg.data.loading import loaders
 from dualseg.training.interruption import Interrupted
 from dualseg.training.progress import Silent
-from dualseg.training.trainer import resume, train
+from dualseg.training.trainer import is_finished, resume, train
 
 pytestmark = pytest.mark.usefixtures("tiny_world")
 
@@ -87,6 +88,29 @@ def test_a_worker_that_died_in_the_middle_of_a_step_costs_only_time(tmp_path, mo
     assert os.readlink(tmp_path / "run/checkpoints/last") == "step_00000002"
     resume(tmp_path / "run")
     assert_same_outcome(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("moment", ["before", "in"])
+def test_a_signal_that_comes_with_the_last_save_stops_what_would_follow(
+    tmp_path, monkeypatch, moment
+):
+    class AfterTheLastValidation(Silent):
+        def evaluated(self, step: int, *rest: object) -> None:
+            if step == 6 and moment == "before":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    save = CheckpointStore.save
+
+    def save_and_signal(store, weights, facts, state):
+        if state.position.step == 6 and moment == "in":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return save(store, weights, facts, state)
+
+    monkeypatch.setattr(CheckpointStore, "save", save_and_signal)
+    with pytest.raises(Interrupted, match="interrupted after step 6; the state is saved"):
+        train(tiny_recipe(), tmp_path, progress=AfterTheLastValidation())
+    assert is_finished(tmp_path)
+    assert resume(tmp_path).step == 6
 
 
 def test_an_error_of_our_own_is_no_interruption(tmp_path):

@@ -275,6 +275,28 @@ def test_a_relative_data_folder_is_saved_absolute(tmp_path, monkeypatch):
     assert load_recipe(tmp_path / "run/config.yaml").data.root == str(tmp_path / "pictures")
 
 
+@pytest.mark.parametrize(
+    ("uri", "saved"),
+    [
+        ("mlruns", "{here}/mlruns"),
+        ("file:./mlruns", "file:{here}/mlruns"),
+        ("sqlite:///runs.db", "sqlite:///{here}/runs.db"),
+        ("file:///kept/mlruns", "file:///kept/mlruns"),
+        ("sqlite:////kept/runs.db", "sqlite:////kept/runs.db"),
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_folders_a_run_makes_itself_are_saved_absolute(tmp_path, monkeypatch, uri, saved):
+    monkeypatch.chdir(tmp_path)
+    asked = {"data": {"cache_dir": "cache"}, "tracking": {"mlflow_uri": uri}}
+    recipe = preflight.resolve_paths(tiny_recipe(asked))
+    assert recipe.data.cache_dir == str(tmp_path / "cache")
+    assert recipe.tracking.mlflow_uri == saved.format(here=tmp_path)
+    monkeypatch.chdir("/")
+    assert preflight.resolve_paths(recipe) == recipe
+
+
 def test_relative_weights_are_saved_absolute_and_a_link_stays_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = TinyNetwork()

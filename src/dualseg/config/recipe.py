@@ -66,11 +66,13 @@ def load_recipe(
     """Reads, completes and checks a recipe.
 
     A recipe may name another one under `base`, by a packaged name or by a path from its own folder:
-    it begins with the other's keys and lays its own on top.
+    it begins with the other's keys and lays its own on top. Sections are laid key by key; a key's
+    value replaces the one below, also where both are mappings, such as `loss.terms`.
 
     Args:
         source: A YAML file, the name of a packaged recipe, or None for the defaults.
-        overrides: `dotted.key=value` texts; the value is YAML. They win over the file.
+        overrides: `dotted.key=value` texts; the value is YAML. They win over the file. A key may
+            lead into a mapping: `loss.terms.lovasz=0.5` leaves the file's other terms.
         defaults: Nested values that the file and the overrides win over. Without any length it is
             50 epochs.
 
@@ -81,7 +83,8 @@ def load_recipe(
     settings = _lay({"training": {"max_epochs": 50}}, dict(defaults or {}))
     settings = _lay(settings, _read_with_bases(_find(source)) if source else {})
     for override in overrides:
-        settings = _lay(settings, parse_override(override))
+        dots = override.partition("=")[0].count(".")
+        settings = _lay(settings, parse_override(override), dots=dots)
     return check_recipe(settings, origin=str(source) if source else "the recipe")
 
 
@@ -158,7 +161,7 @@ def _find(source: str | Path) -> Path:
     return packaged_recipe(str(source))
 
 
-def _lay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def _lay(base: dict[str, Any], over: dict[str, Any], *, dots: int = 0) -> dict[str, Any]:
     """`_merge`, where a length in steps replaces one in epochs, and the other way round."""
     lengths = ("max_steps", "max_epochs")
     training, given = base.get("training"), over.get("training")
@@ -168,17 +171,30 @@ def _lay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         and any(k in given for k in lengths)
     ):
         base = {**base, "training": {k: v for k, v in training.items() if k not in lengths}}
-    return _merge(base, over)
+    return _merge(base, over, Recipe, dots)
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`, section by section; neither is changed."""
+def _merge(
+    base: Mapping[str, Any], over: Mapping[str, Any], section: type[Section] | None, dots: int
+) -> dict[str, Any]:
+    """`over` laid on `base`, section by section; neither is changed.
+
+    Other mappings are values: they replace the one below, but where a key's dots lead into them.
+    """
     merged = dict(base)
     for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(dict(below), value) if both else value  # type: ignore[arg-type]
+        below, inner = merged.get(key), _section(section, key)
+        if (inner or dots) and isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = _merge(below, value, inner, max(0, dots - 1))
+        merged[key] = value
     return merged
+
+
+def _section(parent: type[Section] | None, key: str) -> type[Section] | None:
+    """The section that stands under a key; None where a value does."""
+    field = parent.model_fields.get(key) if parent else None
+    kind = field.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 def _explain(fault: Any) -> str:

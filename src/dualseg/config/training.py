@@ -16,7 +16,8 @@ class TrainingSettings(Section):
     """How long, how fast, in which precision, and what is kept. One of the two lengths is given.
 
     `batch_size` is over all processes. `lr_multipliers` and `freeze` name parts of the network by
-    their beginnings, such as `backbone.layer1`; the longest that fits counts.
+    their beginnings, such as `backbone.layer1`; the longest that fits counts. `final_lr_factor` is
+    where `poly`, `cosine` and `one_cycle` end.
     """
 
     max_steps: int | None = Field(default=None, ge=1)
@@ -73,6 +74,11 @@ class TrainingSettings(Section):
             raise ValueError(f"lr_milestones {list(self.lr_milestones)} must grow, from 1 on")
         if self.schedule == "one_cycle" and self.warmup_steps:
             raise ValueError("one_cycle rises by itself (one_cycle_rise); use warmup_steps: 0")
+        if self.final_lr_factor and self.schedule in ("constant", "step", "multi_step"):
+            raise ValueError(
+                f"final_lr_factor {self.final_lr_factor} has no effect with schedule: "
+                f"{self.schedule}; leave it out, or use poly, cosine or one_cycle"
+            )
         slow = [name for name, factor in self.lr_multipliers.items() if not factor > 0]
         if slow:
             raise ValueError(

@@ -197,7 +197,7 @@ def joined_processes() -> Iterator[Processes]:
     """
     world = _number(os.environ, "WORLD_SIZE", 1)
     if world == 1:
-        yield ALONE
+        yield Processes(attempt=_number(os.environ, "TORCHELASTIC_RESTART_COUNT", 0))
         return
     processes = _join(os.environ, world)
     try:

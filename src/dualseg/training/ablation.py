@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dualseg.config import Recipe, check_recipe, load_recipe
+from dualseg.config import Recipe, check_recipe
 from dualseg.core.errors import InputError, nearest
-from dualseg.training.records.changes import changed_keys
 from dualseg.training.records.run_folder import CONFIG_FILE
+from dualseg.training.same_recipe import recipe_differences
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "low label": {"dsrl": {"enabled": False}, "data": {"label_size": "input"}},
@@ -22,16 +22,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "+SSSR +SISR": {"dsrl": {"enabled": True, "stage": 2}},
     "+SSSR +SISR +FA": {"dsrl": {"enabled": True, "stage": 3}},
 }
-
-
-_RESULT_IS_THE_SAME = (
-    "warmup_steps",
-    "eval_every",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "log_every",
-    "num_workers",
-)
 
 
 @dataclass(frozen=True)
@@ -131,31 +121,14 @@ def require_same_recipes(plan: Sequence[AblationRun]) -> None:
     problems = []
     for run in plan:
         if (run.folder / CONFIG_FILE).exists():
-            there = load_recipe(run.folder / CONFIG_FILE)
-            changed = changed_keys(_comparable(there), _comparable(run.recipe))
-            if run.recipe.data.crop_size is None:
-                changed.pop("data.crop_size", None)
-            problems += [
-                f"{run.folder}: {key}: {old!r} there, {new!r} asked for"
-                for key, (old, new) in changed.items()
-            ]
+            differences = recipe_differences(run.folder, run.recipe)
+            problems += [f"{run.folder}: {difference}" for difference in differences]
     if problems:
         raise InputError(
             "there are runs of another recipe in this folder; use another --out, or give the "
             "settings they were made with. What differs:",
             problems,
         )
-
-
-def _comparable(recipe: Recipe) -> dict[str, Any]:
-    """Without what does not change a run's result, or is shortened by the run itself."""
-    settings = recipe.model_dump(mode="json")
-    root = settings["data"]["root"]
-    settings["data"]["root"] = str(Path(root).resolve()) if root else None
-    del settings["data"]["cache"], settings["runtime"], settings["dsrl"]["warmup_steps"]
-    for key in _RESULT_IS_THE_SAME:
-        del settings["training"][key]
-    return settings
 
 
 def _variant(recipe: Recipe, name: str, seed: int) -> Recipe:

@@ -22,7 +22,7 @@ from dualseg.training.environment import (
     threads_to_resume,
     using_threads,
 )
-from dualseg.training.interruption import stop_on_signals
+from dualseg.training.interruption import Interrupted, stop_on_signals
 from dualseg.training.loop import TrainingLoop
 from dualseg.training.network import start_network
 from dualseg.training.optimization.schedules import FOLLOW_THE_LENGTH
@@ -33,6 +33,7 @@ from dualseg.training.records.changes import LENGTH, changed_keys, require_same_
 from dualseg.training.records.data_record import require_same_data, write_data_record
 from dualseg.training.records.history import History
 from dualseg.training.records.run_folder import CONFIG_FILE, owned, require_no_run, require_run
+from dualseg.training.same_recipe import require_recipe_of
 from dualseg.training.setup import assemble, checkpoint_bytes, restore
 
 
@@ -83,6 +84,8 @@ def train(
     run_folder = Path(run_folder)
     with _together(processes, progress) as (us, progress):
         if us.attempt > 0 and us.from_first((run_folder / CONFIG_FILE).is_file()):
+            if us.is_first:  # another run may be there, which the first attempt refused
+                require_recipe_of(run_folder, recipe)
             progress.message(f"attempt {us.attempt + 1}: going on with {run_folder}")
             return _own_and_resume(run_folder, (), progress, us)
         if us.is_first:
@@ -306,6 +309,9 @@ def _begin(recipe: Recipe, loop: TrainingLoop, run_folder: Path, splits: Splits)
 def _run(loop: TrainingLoop, run_folder: Path) -> TrainingResult:
     with stop_on_signals() as stop:
         loop.run(stop)
+    [signum] = loop.processes.largest(stop.signum or 0)
+    if signum:  # after the last validation; what would follow this run must not begin
+        raise Interrupted(signum, loop.position.step)
     return _result(loop, run_folder)
 
 

@@ -29,7 +29,8 @@ def lr_factor(
     First a straight line from `warmup_factor` to 1 over `warmup_steps`; then the schedule over the
     steps that remain:
 
-    - poly: (1 - progress) ** power, which would reach 0 at `max_steps`.
+    - poly: (1 - progress) ** power, laid between 1 and `final_factor`, which it would reach at
+      `max_steps`.
     - constant: 1.
     - step: times `step_factor` after every `step_every` steps.
     - multi_step: times `step_factor` at each of `milestones`. Both count from the run's first step.
@@ -55,7 +56,7 @@ def lr_factor(
     progress = (step - warmup_steps) / (max_steps - warmup_steps)
     if schedule == "cosine":
         return _half_wave(1.0, final_factor, progress)
-    return (1.0 - progress) ** power
+    return final_factor + (1.0 - final_factor) * (1.0 - progress) ** power
 
 
 def lr_factor_of(training: TrainingSettings, step: int, *, max_steps: int) -> float:
