@@ -135,6 +135,29 @@ def test_windows_hold_the_pixels_the_other_reader_gives(kind: str, tmp_path: Pat
         source.close()
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("photometric", ["MINISBLACK", "MINISWHITE"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_of_few_bits_or_from_white_is_what_the_other_reader_gives(
+    bits: int, photometric: str, channels: int, tmp_path: Path
+) -> None:
+    gray = random_bands(count=1) >> (8 - bits)
+    extra = {"nbits": bits} if bits < 8 else {}
+    path = write_tiff(tmp_path / "x.tif", gray, photometric=photometric, **extra)
+    images = ImageSpec(channels=channels)
+    source = GeoTiff(path, images)
+    part = source.read(0, 0, source.size)
+    source.close()
+    assert (part.min(), part.max()) == (0, 255)
+    assert np.array_equal(part, read_pixels(path, images))
+
+
+def test_lab_colours_are_refused(predictor: Predictor, tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "x.tif", random_bands(), photometric="CIELAB")
+    with pytest.raises(InputError, match=r"x\.tif is in CIELab; convert it to RGB first"):
+        run(predictor, path, tmp_path)
+
+
 def test_no_data_that_is_no_number_is_not_read_as_a_value(tmp_path: Path) -> None:
     bands = np.full((3, 64, 64), 0.5, np.float32)
     bands[:, 10] = np.nan

@@ -6,6 +6,7 @@ import pytest
 
 from dualseg.core.errors import InputError
 from dualseg.inference.inputs import find_images
+from dualseg.inference.video import find_inputs
 
 
 @pytest.fixture
@@ -52,6 +53,13 @@ def test_every_wrong_input_is_listed(folder: Path) -> None:
     assert "empty holds no image but no file at all" in problems[2]
     assert "texts holds no image but 1 files with suffix .txt" in problems[3]
     assert "*.webp holds no image" in problems[4]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".png", "x" * 300 + ".mp4"])
+def test_a_name_that_is_too_long_is_no_file(name: str) -> None:
+    for find in (find_images, find_inputs):
+        with pytest.raises(InputError, match="there is no file or folder x"):
+            find([name])
 
 
 def test_two_files_of_one_name_would_overwrite_each_other(folder: Path) -> None:

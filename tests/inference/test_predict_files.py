@@ -1,13 +1,18 @@
 """From image files to label PNGs and overlays."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
+from dualseg.core.facts import ModelFacts
 from dualseg.core.files import DiskFullError
+from dualseg.core.geometry import Size
 from dualseg.inference import files, giant, one_file
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.files import PredictOptions, predict_files, predict_share
@@ -130,13 +135,23 @@ def test_resume_passes_over_what_stands_whole(
     predict_files(predictor, [images], out)
     (out / "a_labels.png").write_bytes(b"mark")
     (out / "b_overlay.png").unlink()
-    (out / ".tmp-99-b_overlay.png").write_bytes(b"half")  # a killed process left it
+    (out / f".tmp-{(1 << 22) + 1}-b_overlay.png").write_bytes(b"half")  # a killed process left it
     results = predict_files(predictor, [images], out, options=PredictOptions(resume=True))
     assert [result.was_there for result in results] == [True, False]
     assert (out / "a_labels.png").read_bytes() == b"mark"
     assert written(out) == ["a_labels.png", "a_overlay.png", "b_labels.png", "b_overlay.png"]
     predict_files(predictor, [images], out)  # without resume everything is made anew
     assert (out / "a_labels.png").read_bytes() != b"mark"
+
+
+def test_resume_leaves_what_another_process_is_writing(
+    predictor: Predictor, images: Path, tmp_path: Path
+) -> None:
+    half = tmp_path / "out" / f".tmp-{os.getppid()}-z_labels.png"
+    half.parent.mkdir()
+    half.touch()
+    predict_files(predictor, [images], half.parent, options=PredictOptions(resume=True))
+    assert half.exists()
 
 
 def test_resume_tries_again_what_failed(predictor: Predictor, images: Path, tmp_path: Path) -> None:
@@ -294,3 +309,72 @@ def test_fault_of_ours_is_not_taken_for_a_bad_image(
     predictor.logits = broken
     with pytest.raises(RuntimeError, match="shapes"):
         predict_files(predictor, [images], tmp_path / "out")
+
+
+@pytest.mark.parametrize("kinds", [["labels"], ["contour", "labels"]])
+def test_inputs_are_never_replaced_by_results(
+    predictor: Predictor, images: Path, tmp_path: Path, kinds: list[str]
+) -> None:
+    Image.fromarray(LEFT_DARK[..., 0]).save(images / "a_labels.png")
+    (tmp_path / "link").symlink_to(images)
+    before = {path.name: path.read_bytes() for path in images.iterdir()}
+    options = PredictOptions(write=kinds)
+    with pytest.raises(InputError, match=r"results would replace inputs .*\(--out\)") as caught:
+        predict_files(predictor, [images], tmp_path / "link", options=options)
+    (problem,) = caught.value.problems
+    assert f"replaced by the labels of {images / 'a.png'}" in problem
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == before
+    predict_files(predictor, [images], tmp_path / "out", options=options)
+
+
+def test_an_input_that_is_a_link_to_a_results_place_is_kept(
+    predictor: Predictor, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict_files(predictor, [images / "a.png"], out)
+    (images / "c.png").symlink_to(out / "a_overlay.png")
+    with pytest.raises(InputError, match="replaced by the overlay of"):
+        predict_files(predictor, [images], out)
+
+
+def test_results_may_stand_beside_their_inputs(predictor: Predictor, images: Path) -> None:
+    for _ in range(2):
+        predict_files(predictor, [images / "a.png"], images)
+    assert written(images) == ["a.png", "a_labels.png", "a_overlay.png", "b.bmp"]
+
+
+def test_a_results_name_that_is_too_long_is_told_also_with_resume(
+    predictor: Predictor, images: Path, tmp_path: Path
+) -> None:
+    (images / "a.png").rename(images / f"{'a' * 250}.png")
+    with pytest.raises(InputError, match="1 of 2") as caught:
+        predict_files(predictor, [images], tmp_path / "o", options=PredictOptions(resume=True))
+    assert "File name too long" in caught.value.problems[0]
+
+
+class Fixed(nn.Module):
+    """Stands for a file exported with --size."""
+
+    own_precision, fixed_size = "fp32", (66, 44)
+
+    def __init__(self, facts: ModelFacts):
+        super().__init__()
+        self.facts = facts
+
+    def raw_logits(self, images: Tensor) -> Tensor:
+        assert images.shape[2:] == self.fixed_size
+        bright = images.float().mean(dim=1, keepdim=True) - 127.5
+        return torch.cat([-bright, bright], dim=1)
+
+
+@pytest.mark.parametrize("tile", [None, (66, 44)])
+def test_a_network_of_one_size_sees_tiles_of_that_size_alone(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile: Size | None
+) -> None:
+    monkeypatch.setattr(one_file, "TILED_ABOVE", 1000)
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 101, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    fixed = Predictor(Fixed(predictor.facts))
+    options = PredictOptions(tile=tile)
+    (result,) = predict_files(fixed, [tmp_path / "x.png"], tmp_path / "o", options=options)
+    assert np.array_equal(np.asarray(Image.open(result.labels)), predictor(pixels))

@@ -163,6 +163,23 @@ def test_last_tile_reads_a_full_tile() -> None:
     assert columns[-1].read_start % 64 == 0
 
 
+def test_last_tile_ends_with_the_image_where_the_network_takes_one_size() -> None:
+    tiling = choose_tiling(facts(), fixed=(66, 44))
+    assert tiling == Tiling((66, 44), 8, is_fixed=True)
+    seen = []
+    network = whole(Local(), facts())
+
+    def watched(images: Tensor) -> Tensor:
+        seen.append(images.shape[2:])
+        return network(images)
+
+    tiled_label_map(watched, facts(), picture(150, 101), tiling)
+    assert len(seen) == 3 * 3
+    assert set(seen) == {(66, 44)}
+    with pytest.raises(InputError, match="exported for 66x44 alone; use tiles of 66x44"):
+        choose_tiling(facts(), tile=(64, 64), fixed=(66, 44))
+
+
 def test_network_answers_nan() -> None:
     with pytest.raises(FloatingPointError, match="NaN"):
         tiled_label_map(

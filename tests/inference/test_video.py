@@ -67,6 +67,47 @@ def test_again_with_resume_and_without(predictor: Predictor, video: Path, tmp_pa
     assert len(list(anew.labels.iterdir())) == FRAMES
 
 
+def test_a_folder_of_other_files_is_not_replaced(
+    predictor: Predictor, video: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "out" / "drive_labels" / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    with pytest.raises(InputError, match="1 of 1") as caught:
+        predict_files(predictor, [video], tmp_path / "out")
+    assert "drive_labels would be replaced, and holds notes.txt" in caught.value.problems[0]
+    assert notes.read_text() == "mine"
+    assert [path.name for path in notes.parent.parent.iterdir()] == ["drive_labels"]
+
+
+def test_frames_that_are_inputs_are_not_replaced(
+    predictor: Predictor, video: Path, tmp_path: Path
+) -> None:
+    (result,) = predict_files(predictor, [video], tmp_path / "out")
+    frame = result.labels / "frame_000002.png"
+    before = frame.read_bytes()
+    with pytest.raises(InputError, match="results would replace inputs"):
+        predict_files(predictor, [video, frame], tmp_path / "out")
+    assert frame.read_bytes() == before
+
+
+def test_resume_does_not_take_what_was_refused_for_done(
+    predictor: Predictor, video: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict_files(predictor, [video], out)
+    for kinds in (["color"], ["labels", "color"]):
+        options = PredictOptions(write=kinds, resume=True)
+        with pytest.raises(InputError, match="labels and overlay are written, not color"):
+            predict_files(predictor, [video], out, options=options)
+
+
+def test_tiles_of_a_video_are_refused(predictor: Predictor, video: Path, tmp_path: Path) -> None:
+    options = PredictOptions(tile=(32, 32))
+    with pytest.raises(InputError, match="frames of a video are predicted whole; leave out --tile"):
+        predict_files(predictor, [video], tmp_path / "out", options=options)
+
+
 def test_failure_half_way_leaves_nothing(predictor: Predictor, video: Path, tmp_path: Path) -> None:
     real, seen = predictor.logits, []
 

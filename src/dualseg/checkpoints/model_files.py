@@ -1,5 +1,6 @@
 """A network in two files: `model.safetensors` (weights) and `model.json` (facts). No pickle."""
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +20,7 @@ from dualseg.checkpoints.tensors import (
 from dualseg.config import Recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.facts import FORMAT, ModelFacts
-from dualseg.core.files import make_folder, write_bytes, write_json
+from dualseg.core.files import json_text, make_folder, write_bytes, write_text
 from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.model import DsrlModel
 from dualseg.models.segmentation import SegmentationModel
@@ -39,10 +40,11 @@ def save_model(folder: Path, model: nn.Module, facts: ModelFacts) -> None:
     """
     weights = model.state_dict()
     require_finite(weights, origin="the network to save")
+    text = json_text(facts.to_dict())
     make_folder(folder)
     (folder / CHECKSUMS_FILE).unlink(missing_ok=True)  # of what stood there before
     write_bytes(folder / WEIGHTS_FILE, pack_tensors(weights))
-    write_json(folder / FACTS_FILE, facts.to_dict())
+    write_text(folder / FACTS_FILE, text)
 
 
 def save_model_file(path: Path, model: nn.Module, facts: ModelFacts) -> None:
@@ -53,8 +55,28 @@ def save_model_file(path: Path, model: nn.Module, facts: ModelFacts) -> None:
     """
     weights = model.state_dict()
     require_finite(weights, origin="the network to save")
+    text = json_text(facts.to_dict())
     write_bytes(path, pack_tensors(weights))
-    write_json(path.with_suffix(".json"), facts.to_dict())
+    write_text(path.with_suffix(".json"), text)
+
+
+def require_new_model(out: Path, *, option: str = "--out") -> None:
+    """Refuses a place where no new model can be written, before any work rather than after.
+
+    Args:
+        out: A `.safetensors` file for `save_model_file`, or a folder for `save_model`.
+        option: What it was given by, for the message.
+
+    Raises:
+        InputError: It has another suffix, it stands already, or the facts beside it do.
+    """
+    if out.suffix not in (".safetensors", ""):
+        raise InputError(f"{option} is {out}; give a name that ends in .safetensors, or a folder")
+    for path in (out, out.parent / f"{out.stem}.json"):  # "." has no name to give a suffix to
+        if path.exists():
+            raise InputError(
+                f"{option} is {out}, but {path} exists; choose another name or remove it"
+            )
 
 
 def load_model(path: str | Path) -> SegmentationModel:
@@ -149,14 +171,14 @@ def find_model(path: str | Path) -> tuple[Path, Path]:
     path = Path(path)
     if path.suffix == ".safetensors":
         pair = path, path.with_suffix(".json")
-    elif path.is_dir():
+    elif os.path.isdir(path):  # unlike pathlib's, not surprised by a name too long
         pair = _find_in_folder(path)
-    elif is_exported(path) and path.exists():
+    elif is_exported(path) and os.path.exists(path):
         raise InputError(
             f"{path} is an exported file, which can predict and be evaluated; this needs the "
             "network it was made of"
         )
-    elif path.exists():
+    elif os.path.exists(path):
         raise InputError(
             f"{path} is no model: expected a run folder, a checkpoint folder, or a .safetensors "
             "file"
@@ -164,7 +186,7 @@ def find_model(path: str | Path) -> tuple[Path, Path]:
     else:
         raise InputError(f"there is no model at {path}: no such file or folder")
     for file in pair:
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise InputError(f"there is no model at {path}: {file} is missing")
     return pair
 
@@ -191,7 +213,7 @@ def parse_facts(plain: Mapping[str, Any], *, origin: Path) -> ModelFacts:
     try:
         facts = ModelFacts.from_dict(plain)
         num_classes = facts.architecture.get("num_classes", facts.labels.num_classes)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{origin} is no whole description of a model: {what}") from None
     if num_classes != facts.labels.num_classes:

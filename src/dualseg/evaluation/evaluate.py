@@ -28,7 +28,7 @@ from dualseg.evaluation.uncertainty import ImageUncertainty, Uncertainty
 from dualseg.evaluation.unlike import UnlikeLimits
 from dualseg.inference.feature_shift import FeatureShift
 from dualseg.inference.protocol import Protocol, strategy
-from dualseg.inference.strategies import LogitsFunction, Precision, find_facts
+from dualseg.inference.strategies import LogitsFunction, Precision, PreparesImages, find_facts
 from dualseg.metrics.scores import Scores, scores_from_confusion
 
 WHOLE = Protocol()
@@ -136,7 +136,8 @@ def evaluate(
         dataset: Its classes are the ones scored.
         facts: How the input is prepared; the network's own where not given.
         device: Where the network is moved; None leaves it where it is.
-        precision: "fp32", or "bf16" under autocast.
+        precision: "fp32", or "bf16" under autocast. An exported file has its own, which is the one
+            that stands beside the scores.
         protocol: How images are given to it; whole and at native size where not given. Another
             output stride is for the caller to build (`with_output_stride`).
         scores: Names of `EXTRA_SCORES`, or "all".
@@ -157,7 +158,7 @@ def evaluate(
             dataset,
             facts=facts,
             protocol=protocol,
-            precision=precision,
+            precision=model.own_precision if isinstance(model, PreparesImages) else precision,
             scores=scores,
             feature_shift=shift.take if shift is not None else None,
             processes=processes,
@@ -171,7 +172,7 @@ def evaluate_logits(
     *,
     facts: ModelFacts,
     protocol: Protocol = WHOLE,
-    precision: Precision = "fp32",
+    precision: str = "fp32",
     scores: Sequence[str] = (),
     feature_shift: Callable[[], float | None] | None = None,
     processes: Processes = ALONE,

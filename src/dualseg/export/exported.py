@@ -61,6 +61,16 @@ class Exported(nn.Module):
         """
         _ = self._from_images
 
+    @property
+    def own_precision(self) -> str:
+        """In which the file computes."""
+        return self.note.precision
+
+    @property
+    def fixed_size(self) -> Size | None:
+        """(height, width) of the only images it takes; None where it takes any."""
+        return self.note.size
+
     def forward(self, images: Tensor) -> SegmentationOutput:
         """As the network it was made of: for images that are normalised and shrunk already."""
         if self.note.size is not None and self.facts.input_scale == 1.0:
@@ -133,7 +143,8 @@ class Exported(nn.Module):
             have, want = ("x".join(map(str, s)) for s in (_size_of(images), self.note.size))
             raise InputError(
                 f"the image is {have}, but the file was exported for {want} alone; resize the "
-                "image, predict in windows of that size, or export without --size"
+                f"image, predict a larger one in tiles of that size (--tile {want}; evaluate with "
+                f"--protocol slide --window {want}), or export without --size"
             )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Exported":

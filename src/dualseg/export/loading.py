@@ -1,5 +1,6 @@
 """Exported files opened: the only door, whatever the runtime."""
 
+import os
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -81,7 +82,7 @@ def open_file(path: Path) -> Opened:
             f"{path} is no exported file{why}; those end in {', '.join(ABLE)} (.xml has a .bin "
             "beside it)"
         )
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike pathlib's, not surprised by a name too long
         raise InputError(f"there is no file {path}")
     keys, graph = (FACTS_KEY, NOTE_KEY), None
     if suffix == ".onnx":

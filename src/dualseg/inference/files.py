@@ -1,14 +1,21 @@
 """Predicts image files into files: an indexed label PNG and an overlay for each, and more."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.core.files import DiskFullError, make_folder, remove_stale
 from dualseg.core.geometry import Size
 from dualseg.inference.crf.settings import CrfSettings
-from dualseg.inference.one_file import FilePlan, Outputs, predict_one, single_thing
+from dualseg.inference.one_file import (
+    FilePlan,
+    Outputs,
+    output_files,
+    predict_one,
+    single_thing,
+)
 from dualseg.inference.overlapped import one_at_a_time, overlapped
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.shares import ALL, Share
@@ -94,8 +101,9 @@ def predict_files(
             but one large image or video, its tiles or frames are counted.
 
     Raises:
-        InputError: The inputs are wrong (nothing is written then), or some images could not be read
-            (all others are written; the message lists every one).
+        InputError: The inputs are wrong, or results would replace some of them (nothing is written
+            then), or some images could not be read (all others are written; the message lists
+            every one).
         DiskFullError: No space is left; every file that stands is whole.
     """
     done = predict_share(
@@ -117,13 +125,15 @@ def predict_share(
 ) -> list[PredictedFile]:
     """As `predict_files`, but images that could not be read are in the list, with the reason."""
     everything = find_inputs(inputs)
+    plan = FilePlan(options.write, options.crf, options.tile, options.overlap)
+    _require_inputs_kept(everything, out_dir, plan)
     paths = options.share.of(everything)
+    _require_masks_kept(paths, out_dir, plan, options.resume)
     make_folder(out_dir)
     if options.resume and options.share == ALL:
-        remove_stale(out_dir)
+        remove_stale(out_dir, keep_living=True)
     tell = progress or _say_nothing
     inner = tell if single_thing(paths) else None
-    plan = FilePlan(options.write, options.crf, options.tile, options.overlap)
     if inner is not None:
         return [_predict(predictor, paths[0], out_dir, plan, options.resume, inner)]
     predictor_in_turn = one_at_a_time(predictor)
@@ -144,6 +154,53 @@ def failure_line(done: Sequence[PredictedFile], out_dir: Path) -> str:
         f"{failed} of {len(done)} images could not be predicted "
         f"({len(done) - failed} are written to {out_dir}):"
     )
+
+
+def _require_inputs_kept(paths: Sequence[Path], out_dir: Path, plan: FilePlan) -> None:
+    """Raises InputError where a result would take the place of an input, or of its folder."""
+    folder = Path(os.path.realpath(out_dir))
+    places = {
+        place
+        for path in paths
+        for place in (path.resolve(), path.parent.resolve() / path.name)  # a link is kept too
+        if folder in place.parents
+    }
+    if not places:
+        return
+    places |= {place.parent for place in places}  # frames in a folder of labels
+    problems = [
+        f"{file} is an input, or holds one, and would be replaced by the {kind} of {path}"
+        for path in paths
+        for kind, file in plan.files(path, out_dir).items()
+        if folder / file.name in places
+    ]
+    if problems:
+        headline = f"results would replace inputs in {out_dir}; choose another folder (--out):"
+        raise InputError(headline, first_few(problems))
+
+
+def _require_masks_kept(paths: Sequence[Path], out_dir: Path, plan: FilePlan, resume: bool) -> None:
+    """Raises InputError where a file beside its image would be replaced that may be the user's:
+
+    labels by hand have the names of results, too. An overlay says that all were predicted.
+    """
+    folder = Path(os.path.realpath(out_dir))
+    problems = []
+    for path in paths:
+        if path.parent.resolve() != folder:
+            continue
+        files = plan.files(path, out_dir)
+        standing = [file for file in files.values() if os.path.lexists(file)]
+        overlay = output_files(path, out_dir, ("overlay",))["overlay"]
+        passed_over = resume and len(standing) == len(files)
+        if standing and not passed_over and not os.path.lexists(overlay):
+            problems.append(f"{standing[0]} stands there without {overlay.name}")
+    if problems:
+        headline = (
+            "files beside their images would be replaced that may be masks of yours; choose "
+            "another folder (--out), or remove them:"
+        )
+        raise InputError(headline, first_few(problems))
 
 
 def _predict(

@@ -60,8 +60,12 @@ class GeoTiff:
         kinds = [interpretation.name for interpretation in self.file.colorinterp]
         if self.images.channels == 3 and "cyan" in kinds:
             raise InputError(f"{self.path} is in CMYK; convert it to RGB first")
+        structure = self.file.tags(ns="IMAGE_STRUCTURE")
+        if structure.get("SOURCE_COLOR_SPACE") == "CIELAB":  # handed out as if it were RGB
+            raise InputError(f"{self.path} is in CIELab; convert it to RGB first")
         self.bands = [band + 1 for band in used_bands(self.path, self.file.count, self.images)]
         self.colors = self._palette() if kinds[0] == "palette" else None
+        self.levels = self._levels(is_negative=structure.get("MINISWHITE") == "YES")
         flags = self.file.mask_flag_enums
         self.is_all_valid = all("all_valid" in {flag.name for flag in band} for band in flags)
 
@@ -74,6 +78,8 @@ class GeoTiff:
             values = self.file.read(self.bands, window=_window(top, left, size))
         if self.colors is not None:
             return self.colors[values[0]]
+        if self.levels is not None:
+            values = self.levels[values]
         values = np.moveaxis(values, 0, 2)
         valid = self.valid(top, left, size) if values.dtype != np.uint8 else None
         if valid is not None:  # what stands there is no value, and may be NaN
@@ -90,6 +96,15 @@ class GeoTiff:
     def close(self) -> None:
         """Closes the file."""
         self.file.close()
+
+    def _levels(self, *, is_negative: bool) -> NDArray[np.uint8] | None:
+        """Stored value -> 0 (black) to 255, where bytes hold fewer bits or count from white."""
+        bits = int(self.file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+        if self.file.dtypes[0] != "uint8" or (bits == 8 and not is_negative):
+            return None
+        brightest = 2**bits - 1
+        levels = np.arange(256).clip(max=brightest) * 255 // brightest
+        return (255 - levels if is_negative else levels).astype(np.uint8)
 
     def _palette(self) -> NDArray[np.uint8]:
         table = np.zeros((256, 3), np.uint8)
@@ -111,7 +126,7 @@ def new_label_tiff(
         path: Where it will stand.
         like: Gives size, coordinate system, transform and ground control points.
         labels: Classes and palette.
-        step: Blocks of this (height, width) will be written; the file's own blocks divide it.
+        step: Blocks of this (height, width) are written; the file's own divide it where 16 does.
 
     Raises:
         DiskFullError: No space is left.

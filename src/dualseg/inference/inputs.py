@@ -1,6 +1,7 @@
 """Which image files the user means by files, folders and glob patterns."""
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
 
 def _expand(given: str | Path) -> list[Path]:
     path = Path(given)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike pathlib's, not surprised by a name too long
         return _only_images(sorted(path.iterdir()), f"the folder {path}")
-    if path.is_file():
+    if os.path.isfile(path):
         if not _is_image(path):
             raise InputError(
                 f"{path} is no image: suffix {path.suffix or '(none)'}; allowed are {_suffixes()}"

@@ -1,5 +1,6 @@
 """One input file becomes its output files: whole, in tiles, by windows, or frame by frame."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,8 @@ from dualseg.inference.crf_step import refined
 from dualseg.inference.giant import OVERVIEW_SIDE, predict_by_windows, stored_size
 from dualseg.inference.label_maps import label_map_of
 from dualseg.inference.predictor import Predictor, batch_of_one
-from dualseg.inference.strategies import unresized
-from dualseg.inference.tiles import choose_tiling
+from dualseg.inference.strategies import PreparesImages, unresized
+from dualseg.inference.tiles import Tiling, choose_tiling
 from dualseg.inference.video import is_video, predict_video
 from dualseg.inference.written import DEFAULT_KINDS, KINDS, Prediction, file_of
 from dualseg.visual.overlay import blend
@@ -53,11 +54,21 @@ class FilePlan:
     tile: Size | None = None
     overlap: int | None = None
 
-    def standing_files(self, path: Path, out_dir: Path) -> Outputs | None:
-        """The files of an image, where every one of them stands already."""
+    def files(self, path: Path, out_dir: Path) -> Outputs:
+        """Kind -> where it will stand."""
         by_windows = not is_video(path) and _goes_by_windows(path)
-        files = output_files(path, out_dir, self.write, by_windows=by_windows)
-        return files if all(file.exists() for file in files.values()) else None
+        return output_files(path, out_dir, self.write, by_windows=by_windows)
+
+    def standing_files(self, path: Path, out_dir: Path) -> Outputs | None:
+        """The files of an image, where every one of them stands already.
+
+        Raises:
+            InputError: It is a video, of which not all is made that is to be written.
+        """
+        if is_video(path):
+            _require_possible_for_video(self, path)
+        files = self.files(path, out_dir)
+        return files if all(os.path.exists(file) for file in files.values()) else None
 
 
 def output_files(
@@ -83,7 +94,8 @@ def predict_one(
         DiskFullError: No space is left.
     """
     if is_video(path):
-        files = output_files(path, out_dir, _only_default(plan.write, path, "a video"))
+        _require_possible_for_video(plan, path)
+        files = plan.files(path, out_dir)
         predict_video(predictor, path, files, crf=plan.crf, progress=progress)
         return files
     if _goes_by_windows(path):
@@ -124,7 +136,7 @@ def _tiled(
     _require_no_crf(plan, path, size)
     kinds = _without_confidence(plan.write, path, size)
     facts = predictor.facts
-    tiling = choose_tiling(facts, tile=plan.tile, overlap=plan.overlap)
+    tiling = _tiling(predictor, plan)
     label_map = tiled_label_map(predictor.logits, facts, pixels, tiling)
     files = output_files(path, out_dir, kinds)
     is_large = label_map.size > TILED_ABOVE
@@ -146,11 +158,17 @@ def _by_windows(
     if "labels" not in kinds:
         raise InputError(f"{path}: of {what}, labels are always written; add them to --write")
     files = output_files(path, out_dir, kinds, by_windows=True)
-    tiling = choose_tiling(predictor.facts, tile=plan.tile, overlap=plan.overlap)
+    tiling = _tiling(predictor, plan)
     predict_by_windows(
         predictor, path, files["labels"], files.get("overlay"), tiling, progress=progress
     )
     return files
+
+
+def _tiling(predictor: Predictor, plan: FilePlan) -> Tiling:
+    model = predictor.model
+    fixed = model.fixed_size if isinstance(model, PreparesImages) else None
+    return choose_tiling(predictor.facts, tile=plan.tile, overlap=plan.overlap, fixed=fixed)
 
 
 def _thin_overlay(
@@ -169,6 +187,12 @@ def _goes_by_windows(path: Path) -> bool:
     except (InputError, OSError):  # the reader that comes next says what is wrong
         return False
     return height * width > BY_WINDOWS_ABOVE
+
+
+def _require_possible_for_video(plan: FilePlan, path: Path) -> None:
+    if plan.tile is not None:
+        raise InputError(f"{path}: the frames of a video are predicted whole; leave out --tile")
+    _only_default(plan.write, path, "a video")
 
 
 def _only_default(kinds: Sequence[str], path: Path, what: str) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ class Protocol:
         height, width = self.window_for(facts)
         return self.stride or (max(1, 2 * height // 3), max(1, 2 * width // 3))
 
-    def to_dict(self, facts: ModelFacts, precision: Precision) -> dict[str, Any]:
+    def to_dict(self, facts: ModelFacts, precision: str) -> dict[str, Any]:
         """What stands beside a score; settings that are not in use are left out."""
         plain: dict[str, Any] = {
             "name": self.name,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
-from dualseg.core.geometry import normalize_images, resize_logits, shrink_images
+from dualseg.core.geometry import Size, normalize_images, resize_logits, shrink_images
 
 LogitsFunction = Callable[[Tensor], Tensor]
 """uint8 images (B, 3, H, W) RGB -> float32 logits (B, K, H, W), on the device of the network."""
@@ -20,6 +20,16 @@ Precision = Literal["fp32", "bf16"]
 @runtime_checkable
 class PreparesImages(Protocol):
     """A network with its preparation of images inside: an exported file."""
+
+    @property
+    def own_precision(self) -> str:
+        """In which it computes."""
+        ...
+
+    @property
+    def fixed_size(self) -> Size | None:
+        """(height, width) of the only images it takes; None where it takes any."""
+        ...
 
     def raw_logits(self, images: Tensor) -> Tensor:
         """uint8 images, or float in 0..255 -> float32 logits (B, K, h, w) of any size."""

@@ -42,10 +42,13 @@ class Tiling:
     Args:
         tile: (height, width).
         overlap: Shared by neighbours, in both directions.
+        is_fixed: The network takes no other size than the tile's, so the last tile of a row or
+            column is moved back until it ends with the image, wherever it begins then.
     """
 
     tile: Size
     overlap: int
+    is_fixed: bool = False
 
     @property
     def step(self) -> Size:
@@ -90,7 +93,11 @@ class Span(NamedTuple):
 
 
 def choose_tiling(
-    facts: ModelFacts, *, tile: Size | None = None, overlap: int | None = None
+    facts: ModelFacts,
+    *,
+    tile: Size | None = None,
+    overlap: int | None = None,
+    fixed: Size | None = None,
 ) -> Tiling:
     """A tiling that suits the network: tiles begin where its coarsest grid has a cell.
 
@@ -98,11 +105,14 @@ def choose_tiling(
         facts: Number of classes and input scale.
         tile: (height, width); chosen by the number of classes where not given.
         overlap: A fifth of the tile where not given.
+        fixed: The only size the network takes: that of tiles, on no grid.
 
     Raises:
-        InputError: Sizes that are no multiples of the grid, or an overlap above half a tile.
+        InputError: Sizes that are no multiples of the grid, an overlap above half a tile, or tiles
+            of another size than the fixed one.
     """
-    grid = alignment(facts.input_scale)
+    grid = 1 if fixed else alignment(facts.input_scale)
+    tile = tile or fixed
     if tile is None:
         fitting = math.isqrt(TILE_BYTES // (4 * facts.labels.num_classes))
         side = max(4 * grid, min(DEFAULT_SIDE, fitting) // grid * grid)
@@ -125,9 +135,12 @@ def choose_tiling(
             f"the overlap {overlap} is more than half of the tile {tile[0]}x{tile[1]}; use at most "
             f"{min(tile) // 2 // grid * grid}"
         )
+    if fixed and tile != fixed:
+        taken = f"{fixed[0]}x{fixed[1]}"
+        faults.append(f"the file was exported for {taken} alone; use tiles of {taken}")
     if faults:
         raise InputError("the image cannot be cut into tiles so:", faults)
-    return Tiling(tile, overlap)
+    return Tiling(tile, overlap, is_fixed=fixed is not None)
 
 
 def alignment(input_scale: float) -> int:
@@ -182,7 +195,7 @@ def predict_tiles(
     Raises:
         FloatingPointError: A logit is NaN.
     """
-    grid = alignment(facts.input_scale)
+    grid = 1 if tiling.is_fixed else alignment(facts.input_scale)
     rows = spans(source.size[0], tiling.tile[0], tiling.overlap, grid)
     columns = spans(source.size[1], tiling.tile[1], tiling.overlap, grid)
     stripes = list(_stripes(columns, tiling, facts.labels.num_classes))

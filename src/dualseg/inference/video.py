@@ -1,5 +1,7 @@
 """Video in, video out: an overlay video, and a folder of label PNGs, one a frame."""
 
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +24,7 @@ from dualseg.visual.overlay import blend
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
 USUAL_FPS = 25.0
 CODEC = "mp4v"
+FRAME_NAME = re.compile(r"frame_\d{6,}\.png")
 
 Frame = NDArray[np.uint8]
 
@@ -37,7 +40,7 @@ def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
     Raises:
         InputError: As `find_images`, or two videos have the same name before the suffix.
     """
-    videos = [Path(given) for given in inputs if Path(given).is_file() and is_video(Path(given))]
+    videos = [Path(given) for given in inputs if os.path.isfile(given) and is_video(Path(given))]
     videos = list(dict.fromkeys(videos))
     others = [given for given in inputs if Path(given) not in videos]
     by_name: dict[str, Path] = {}
@@ -70,7 +73,8 @@ def predict_video(
         progress: Called with (done, total) frames; the total is what the file claims.
 
     Raises:
-        InputError: It cannot be decoded, or the video cannot be encoded here.
+        InputError: It cannot be decoded, the video cannot be encoded here, or the folder of labels
+            stands already and holds something else than frames.
     """
     logits_of = predictor.logits if crf is None else refined(predictor.logits, crf)
     labels = predictor.facts.labels
@@ -140,7 +144,18 @@ def _new_video(path: Path, size: tuple[int, int], fps: float) -> Iterator[cv2.Vi
 
 @contextmanager
 def _replaced_folder(path: Path) -> Iterator[Path]:
-    """A new folder under this name when the block ends well; an older one goes only then."""
+    """A new folder under this name when the block ends well; an older one goes only then.
+
+    Raises:
+        InputError: The older one holds what no earlier prediction wrote.
+    """
+    there = sorted(item.name for item in path.iterdir()) if path.is_dir() else []
+    foreign = [name for name in there if not FRAME_NAME.fullmatch(name)]
+    if foreign:
+        raise InputError(
+            f"{path} would be replaced, and holds {foreign[0]}, which is no frame of an earlier "
+            "prediction; move it away, or choose another folder (--out)"
+        )
     with new_folder(path) as folder:
         yield folder
         if path.is_dir():
