@@ -260,6 +260,12 @@ def test_the_crop_and_the_statistics_of_the_config_are_carried():
         ("'strides'", "'deep_stem': True, 'strides'", "deep_stem=True"),
         ("'align_corners': True", "'align_corners': x()", "aligns corners"),
         ("'decode_head': {", "'decode_head': [], 'x': {", "no network that can be read"),
+        ("'type': 'BN'", "'type': 'BN', 'eps': 0.001", "covered are those with eps 1e-05"),
+        ("'type': 'BN'", "'type': 'BN', 'affine': False", "and no other settings"),
+        ("'depth': 18", "'depth': 18, 'act_cfg': {'type': 'ReLU6'}", "in its ResNet"),
+        ("'num_convs': 2", "'num_convs': 2, 'act_cfg': {'type': 'LeakyReLU'}", "covered is ReLU"),
+        ("'num_convs': 1", "'num_convs': 1, 'act_cfg': None", "activation None in its FCNHead"),
+        ("model = {", "model = {'neck': {'act_cfg': {'type': 'GELU'}}, ", "GELU"),
     ],
 )
 def test_a_config_of_a_network_that_is_not_covered(old: str, new: str, message: str):
@@ -267,6 +273,72 @@ def test_a_config_of_a_network_that_is_not_covered(old: str, new: str, message: 
     assert old in config_text(made)
     with pytest.raises(InputError, match=message):
         translate(without_numbers(made, config=config_text(made).replace(old, new)))
+
+
+def test_the_layers_that_are_covered_may_be_written_out():
+    made = golden("mobilenet-v2-d8_deeplabv3plus")
+    norm = "'type': 'SyncBN', 'eps': 1e-05, 'momentum': 0.01"
+    text = config_text(made).replace("'type': 'BN'", norm)
+    text = text.replace("'MobileNetV2'", "'MobileNetV2', 'act_cfg': {'type': 'ReLU6'}")
+    text = text.replace("'FCNHead'", "'FCNHead', 'act_cfg': {'type': 'ReLU', 'inplace': True}")
+    plain = translate(without_numbers(made, config=config_text(made)))
+    assert translate(without_numbers(made, config=text)).architecture == plain.architecture
+
+
+RED_FIRST = "dict(mean=[51.0, 102.0, 153.0], std=[25.5, 51, 255], bgr_to_rgb=True)"
+BLUE_FIRST = (
+    "dict(mean=[51.0, 102.0, 153.0], std=[25.5, 51, 255])"  # as it is where nothing is said
+)
+
+
+def with_preprocessors(made: Golden, own: str | None, top: str) -> str:
+    """The config with a preprocessor in the network and one beside it."""
+    text = config_text(made)
+    if own is not None:
+        text = text.replace("model = {", f"model = {{'data_preprocessor': {own}, ", 1)
+    return f"{text}\ndata_preprocessor = {top}\n"
+
+
+def test_the_preprocessor_inside_the_network_is_the_one_that_counts():
+    made = golden("fcn_r18b-d8_769x769")
+    other = "dict(mean=[1, 2, 3], std=[4, 5, 6], bgr_to_rgb=True)"
+    for text in (
+        with_preprocessors(made, RED_FIRST, other),
+        with_preprocessors(made, None, RED_FIRST),
+    ):
+        translation = translate(without_numbers(made, cfg=text))
+        assert translation.mean == (0.2, 0.4, 0.6)
+        assert translation.std == (0.1, 0.2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("own", "top", "message"),
+    [
+        (BLUE_FIRST, RED_FIRST, "blue first"),
+        (None, BLUE_FIRST, "blue first"),
+        ("dict(bgr_to_rgb=True)", RED_FIRST, "gives no mean and std"),
+    ],
+)
+def test_images_that_are_prepared_in_another_way_are_refused(own: str | None, top: str, message):
+    made = golden("fcn_r18b-d8_769x769")
+    with pytest.raises(InputError, match=message):
+        translate(without_numbers(made, cfg=with_preprocessors(made, own, top)))
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"CLASSES": [["a", i] for i in range(19)]}, "names are texts"),
+        ({"PALETTE": [None] * 19}, "holds no colours"),
+        ({"PALETTE": [[300, -1, 0]] * 19}, r"the palette holds \(300, -1, 0\)"),
+    ],
+    ids=["lists as names", "nothing as colours", "colours out of range"],
+)
+def test_classes_and_colours_that_are_none_are_refused(meta: dict[str, Any], message: str):
+    made = golden("fcn_r18b-d8_769x769")
+    names = [f"thing {i}" for i in range(19)]
+    with pytest.raises(InputError, match=message):
+        translate(without_numbers(made, config=config_text(made), **{"CLASSES": names, **meta}))
 
 
 def test_a_dilated_auxiliary_head_is_named_as_dropped():

@@ -111,6 +111,14 @@ def test_facts_are_written_only_beside_weights_that_are_there(
     assert load_model(tmp_path / "mine.safetensors").facts == facts
 
 
+@pytest.mark.parametrize("save", [model_files.save_model_file, save_model])
+def test_no_weights_are_written_beside_facts_that_json_cannot_hold(tmp_path, network, facts, save):
+    wrong = replace(facts, protocol={"scale": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save(tmp_path / "mine.safetensors", network, wrong)
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_the_recipe_of_a_run_is_found_from_the_run_its_links_and_its_files(saved, tmp_path):
     step = tmp_path / "run" / "checkpoints" / "step_00000120"
     shutil.copytree(saved, step)

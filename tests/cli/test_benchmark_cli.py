@@ -3,9 +3,12 @@
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
+import huggingface_hub
 import pytest
 
 from dualseg.checkpoints.model_files import save_model
+from dualseg.cli import benchmark, benchmark_worker
+from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts, default_labels
 from dualseg.models.catalog import create_model
 
@@ -37,6 +40,14 @@ def test_a_catalogue_network_in_two_runtimes(dualseg):
         assert own["peak_memory_mib"] > 50
         assert 0 < own["share_of_roof"] < 1.5
     assert [own["precision"] for own in found["runtimes"].values()] == ["fp32", "bf16"]
+
+
+def test_a_model_on_the_hub_is_found_by_its_address(saved, monkeypatch):
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *_, **__: str(saved / "scored")
+    )
+    _, facts = benchmark_worker._load({"architecture": None, "model": "hf://me/net"})
+    assert facts.score == 0.5
 
 
 def test_several_models_with_a_plot_of_those_with_scores(dualseg, saved):
@@ -102,6 +113,8 @@ def test_exported_runtimes(dualseg, runtime):
         (("runs/none",), "there is no model at runs/none"),
         (("fcn", "--num-classes", 3, "--host"), "fcn is no DSRL network"),
         (("fcn", "--num-classes", 3, "--plot", "a.png"), "ends in .svg"),
+        (("fcn", "--num-classes", 3, "--plot", "nodir/a.svg"), "there is no folder nodir"),
+        (("fcn", "--num-classes", 3, "--size", "\u00b2x3"), "is no size"),
         (("fcn", "--num-classes", 3, "--backbone", "resnet51"), "resnet50"),
     ],
 )
@@ -134,3 +147,17 @@ def test_an_exported_file_in_a_runtime_that_opens_it(dualseg, saved):
     wrong = dualseg("benchmark", file, *QUICK, "--runtime", "eager")
     assert wrong.code == 2
     assert "give --runtime" in wrong.stderr
+
+
+def test_what_was_measured_is_shown_before_the_plot_is_written(dualseg, saved, monkeypatch):
+    def fail(*_):
+        raise InputError("cannot write the plot")
+
+    measured = {"parameters": 1, "gflops": 1.0, "size": [32, 48], "runtimes": {}, "name": "scored"}
+    measured["roof_gflops_per_second"] = {"fp32": 4321, "bf16": 1}
+    monkeypatch.setattr(benchmark, "_measure", lambda *_: [measured])
+    monkeypatch.setattr(benchmark, "_write_plot", fail)
+    for way in ((), ("--json",)):
+        done = dualseg("benchmark", saved / "scored", "--plot", saved / "p.svg", *way)
+        assert (done.code, done.stderr) == (2, "error: cannot write the plot\n")
+        assert "4321" in done.stdout

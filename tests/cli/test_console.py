@@ -1,6 +1,13 @@
-import pytest
+import io
+import json
+import os
+import sys
 
-from dualseg.cli.console import TrainingProgress, counting, percent, print_table, say
+import pytest
+from rich.console import Console
+
+from dualseg.cli import console
+from dualseg.cli.console import TrainingProgress, counting, percent, print_json, print_table, say
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.0, "0.0 %"), (0.5237, "52.4 %")])
@@ -36,3 +43,50 @@ def test_a_long_title_stays_on_one_line(capsys):
     title = "mIoU 50.0 %, 3 images, ignored 0.0 %"
     print_table(title, ["a", "b"], [["c", "1"]])
     assert title in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_json_is_utf_8_also_of_file_names_that_are_not(monkeypatch, encoding):
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding=encoding))
+    name = os.fsdecode(b"b\xfcro \xc3\xa9.png")
+    print("before")
+    print_json({"image": name})
+    first, second = buffer.getvalue().decode("utf-8").splitlines()
+    assert first == "before"
+    assert json.loads(second) == {"image": name}
+
+
+def test_what_a_terminal_would_obey_is_escaped_in_tables_too(capsys):
+    evil = "\x1b[31mroad\x1b]0;owned\x07 \udcff"
+    print_table(evil, [evil, "IoU"], [[evil, "1.0 %"]])
+    out = capsys.readouterr().out
+    assert out.count("\\x1b[31mroad\\x1b]0;owned\\x07 \\udcff") == 3
+    assert not set(out) & {"\x1b", "\x07", "\udcff"}
+
+
+def test_no_name_becomes_a_picture(capsys):
+    say("file a:car:b.png")
+    print_table("t:car:", ["a:car:", "b"], [["c:car:", "1"]])
+    captured = capsys.readouterr()
+    assert captured.err == "file a:car:b.png\n"
+    assert all(name in captured.out for name in ("t:car:", "a:car:", "c:car:"))
+
+
+def test_a_bar_shows_names_as_they_are():
+    bar = console._bar()
+    bar.add_task("[red]a:car:[/red]", total=2)
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(bar.get_renderable())
+    assert "[red]a:car:[/red]" in shown.getvalue()
+
+
+def test_a_log_gets_lines_also_where_colours_are_forced(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with counting("reading") as count, TrainingProgress() as progress:
+        count(1, 2)
+        progress.started(0, 1)
+        progress.stepped(1, 1, {"loss": 1.0}, 0.1)
+    err = capsys.readouterr().err
+    assert "step 1/1: loss 1.000" in err
+    assert "\x1b" not in err

@@ -83,3 +83,46 @@ def test_images_of_one_band_are_drawn_in_gray(dualseg, street, tmp_path):
     pixels = np.asarray(Image.open(tmp_path / "a.png"))
     crop = pixels[6:26, 6:26].astype(int)
     assert (crop[..., 0] == crop[..., 2]).all()
+
+
+def crops_shown(dualseg, source, out, *settings):
+    one = ("--number", 1, "--columns", 1)
+    changes = [argument for setting in settings for argument in ("--set", setting)]
+    done = dualseg("data", "show", source, "--out", out, *one, *changes)
+    assert done.code == 0, done.stderr
+    return np.asarray(Image.open(out))
+
+
+def test_show_scales_images_as_training_does(dualseg, street, tmp_path):
+    plain = ("data.photometric=0", "data.flip=false", "data.crop_size=[20,28]")
+    by_range, by_base = (
+        crops_shown(dualseg, street, tmp_path / "crops.png", *plain, *settings)
+        for settings in (
+            ["data.scale_range=[0.5,0.5]"],
+            ["data.scale_range=[1,1]", "data.base_scale=0.5"],
+        )
+    )
+    assert np.array_equal(by_range, by_base)
+
+
+def test_show_draws_crops_of_the_size_that_training_would_choose(dualseg, street, tmp_path):
+    # 40x56 pixels become 36x50; the network sees half of it, so 32 is its stride.
+    settings = ("model.output_stride=16", "data.base_scale=0.9")
+    sheet = crops_shown(dualseg, street, tmp_path / "crops.png", *settings)
+    assert sheet.shape == (32 + 12, 2 * 32 + 12, 3)
+
+
+def test_show_says_that_no_pixel_has_a_class(dualseg, street, tmp_path):
+    for mask in (street / "masks").iterdir():
+        Image.fromarray(np.full((40, 56), 255, np.uint8)).save(mask)
+    (street / "dataset.yaml").write_text("class_names: [a, b]\nvalues: {0: 0, 1: 1, 255: 255}\n")
+    rare = ("--set", "data.sampling=rare_classes")
+    done = dualseg("data", "show", street, "--out", tmp_path / "crops.png", *rare)
+    assert done.code == 2
+    assert "data.sampling=rare_classes draws images by their classes, but no pixel" in done.stderr
+
+
+def test_the_page_of_the_current_folder_has_its_name(dualseg, street, tmp_path, monkeypatch):
+    monkeypatch.chdir(street)
+    assert dualseg("data", "stats", ".", "--out", tmp_path / "page.html").code == 0
+    assert "<h1>street</h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")

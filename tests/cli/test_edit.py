@@ -2,6 +2,7 @@
 
 import json
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -76,6 +77,22 @@ def test_out_leaves_the_model_as_it_was(dualseg, model, tmp_path):
         ("architecture.num_classes=4", "names 3 classes, but the network predicts 4"),
         ("architecture.name=nothing", "there is no model 'nothing'"),
         ("source", "is not key=value"),
+        ("source=2026-11-22", "got datetime.date(2026, 11, 22), a date"),
+        ("values.77=1", "there is no fact 'values.77' to change"),
+        ("class_names.²=car", "the list has entries 0 to 2"),
+        ("mean.0=.nan", "mean is (nan, 0.456, 0.406); it must be numbers that are finite"),
+        ("std=[0, 0, 0]", "std is (0.0, 0.0, 0.0); it must be numbers above 0"),
+        ("input_scale=0", "input_scale is 0.0; it must be a number above 0"),
+        ("input_scale=-1", "input_scale is -1.0; it must be a number above 0"),
+        ("training_size=[5]", "training_size is (5,); it must be height and width"),
+        ("training_size=[0, -3]", "training_size is (0, -3); it must be height and width"),
+        ("score=7", "score is 7; it must be a mIoU of 0 to 1"),
+        ("score=.nan", "score is nan; it must be a mIoU of 0 to 1"),
+        ("palette.0=[300, 0, 0]", "the palette holds (300, 0, 0); a colour is"),
+        ("palette.0=[.inf, 0, 0]", "cannot convert float infinity to integer"),
+        ("ignore_index=300", "ignore_index is 300; beside 3 classes it may be 3 to 255"),
+        ("architecture.output_stride=2026-11-22", "got datetime.date(2026, 11, 22), a date"),
+        ("architecture.auxiliary_channels=2026-11-22", "cannot be written as JSON"),
     ],
 )
 def test_a_wrong_change_is_refused_and_nothing_is_written(dualseg, model, change, message):
@@ -84,8 +101,17 @@ def test_a_wrong_change_is_refused_and_nothing_is_written(dualseg, model, change
     finished = dualseg("edit", model, "source=new", change)
 
     assert finished.code == 2
-    assert message in finished.stderr
+    assert message in " ".join(finished.stderr.split())
     assert facts_of(model) == before
+
+
+def test_a_refused_change_leaves_no_weights_without_facts(dualseg, model):
+    before = sorted(model.parent.iterdir())
+
+    finished = dualseg("edit", model, "mean.0=.nan", "--out", model.with_name("new.safetensors"))
+
+    assert finished.code == 2
+    assert sorted(model.parent.iterdir()) == before
 
 
 def test_a_checkpoint_of_a_run_is_never_changed_in_place(dualseg, model, tmp_path):
@@ -108,3 +134,30 @@ def test_an_output_that_exists_is_refused(dualseg, model, tmp_path):
 
     assert finished.code == 2
     assert (tmp_path / "there.safetensors").read_bytes() == b"mine"
+
+
+def test_a_model_on_the_hub_is_changed_only_in_a_copy(dualseg, model, monkeypatch, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for file in (model, model.with_suffix(".json")):
+        file.rename(cache / file.name)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(cache))
+    kept = (cache / "model.json").read_bytes()
+
+    refused = dualseg("edit", "hf://me/net", "source=new")
+    copied = dualseg("edit", "hf://me/net", "source=new", "--out", tmp_path / "new.safetensors")
+
+    assert refused.code == 2
+    assert "--out NEW.safetensors" in refused.stderr
+    assert copied.code == 0
+    assert facts_of(tmp_path / "new.safetensors")["source"] == "new"
+    assert (cache / "model.json").read_bytes() == kept
+
+
+def test_a_raw_label_value_is_one_of_the_facts_shown(dualseg, model):
+    assert dualseg("inspect", model, "--key", "values.2").stdout == "2\n"
+
+    unknown = dualseg("inspect", model, "--key", "values.77")
+
+    assert unknown.code == 2
+    assert "there is no fact 'values.77'; allowed: 0, 1, 2, 255" in unknown.stderr

@@ -1,5 +1,7 @@
 """`dualseg predict` and `crf-search` beyond the plain case."""
 
+import os
+
 import pytest
 from PIL import Image
 
@@ -93,3 +95,21 @@ def test_crf_search_prints_the_best_settings(street, model, capsys):
     assert "no CRF" in printed.out
     with pytest.raises(InputError, match="'a' are no numbers"):
         crf_search.crf_search(str(model), data=str(street), bi_w="a")
+
+
+def test_a_name_that_is_too_long_is_no_model_and_no_input(dualseg, street, model, tmp_path):
+    image, out = street / "images" / "0.png", tmp_path / "out"
+    for suffix in ("", ".safetensors", ".onnx"):
+        done = dualseg("predict", "x" * 300 + suffix, image, "--out", out)
+        assert done.code == 2, done.stderr
+        assert "there is no " in done.stderr
+    done = dualseg("predict", model, "x" * 300, "--out", out)
+    assert (done.code, "there is no file or folder" in done.stderr) == (2, True)
+
+
+def test_json_names_a_file_whose_name_is_no_utf_8(dualseg, street, model, tmp_path):
+    image = os.fsdecode(os.fsencode(street / "images") + b"/\xff\xe9.png")
+    os.rename(street / "images" / "0.png", image)
+    done = dualseg("predict", model, image, "--out", tmp_path / "out", "--json")
+    assert done.code == 0, done.stderr
+    assert done.json["files"][0]["image"] == image

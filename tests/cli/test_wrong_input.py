@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dualseg.checkpoints.model_files import save_model_file
 from dualseg.cli.main import app
+from dualseg.core.facts import ModelFacts, default_labels
+from dualseg.models.catalog import create_model
+
+
+@pytest.fixture
+def saved_model(tmp_path):
+    """The file of a small network."""
+    model = create_model("fcn", backbone="mobilenet_v2", num_classes=2, output_stride=32)
+    path = tmp_path / "net.safetensors"
+    save_model_file(path, model, ModelFacts(model.architecture, default_labels(2)))
+    return path
 
 
 def refused(done):
@@ -112,3 +124,51 @@ def test_every_command_explains_itself_with_an_example(dualseg, command):
     done = dualseg(command, "--help")
     assert done.code == 0
     assert "Example: dualseg" in done.stdout
+
+
+@pytest.mark.parametrize("device", ["foo", "gpu", "cuda:x", "cuda:01", "", "meta", "auto:3"])
+def test_an_unknown_device(dualseg, street, saved_model, tmp_path, device):
+    options = ("--out", tmp_path / "out", "--device", device)
+    message = refused(dualseg("predict", saved_model, street / "images", *options))
+    assert f"there is no device '{device}'; give auto, cpu, cuda, cuda:N or mps" in message
+
+
+@pytest.mark.parametrize("device", ["auto:3", "cuda:", "cuda:\u0663"])
+def test_an_unknown_device_in_a_recipe(dualseg, street, recipe, tmp_path, device):
+    setting = f"runtime.device='{device}'"
+    out = ("--out", tmp_path / "run")
+    message = refused(dualseg("train", recipe, "--data", street, *out, "--set", setting))
+    assert "device must be auto, cpu, cuda, cuda:N or mps" in message
+
+
+def test_more_threads_than_any_machine_has(dualseg, street, recipe, saved_model, tmp_path):
+    message = refused(dualseg("evaluate", saved_model, "--data", street, "--threads", 100000))
+    assert "1024" in message
+    many = ("--set", "runtime.threads=100000", "--out", tmp_path / "run")
+    assert "1024" in refused(dualseg("train", recipe, "--data", street, *many))
+
+
+@pytest.mark.parametrize("out", [".", "/"])
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("data", "check", "STREET", "--out"), "is a folder; name a file in it"),
+        (("data", "stats", "STREET", "--out"), "is a folder; name a file in it"),
+        (("data", "show", "STREET", "--out"), "is a folder; name a file in it"),
+        (("data", "convert", "STREET", "--to", "masks", "--out"), "folder; "),
+        (("data", "convert", "STREET", "--to", "shards", "--out"), "folder; "),
+        (("prune", "MODEL"), "exists; choose another name"),
+        (("edit", "MODEL", "source=new", "--out"), "exists; choose another name"),
+        (("import", "MODEL", "--out"), "exists; choose another name"),
+    ],
+)
+def test_a_place_without_a_name(
+    dualseg, street, saved_model, tmp_path, monkeypatch, command, reason, out
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    given = {"STREET": street, "MODEL": saved_model}
+    message = refused(dualseg(*[given.get(part, part) for part in command], out))
+    assert reason in message
+    assert f" {out} " in message
+    assert list((tmp_path / "empty").iterdir()) == []

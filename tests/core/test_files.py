@@ -137,3 +137,11 @@ def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"miou": float("nan")})
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", [".", "/"])
+def test_a_place_without_a_name_is_an_input_error(place):
+    with pytest.raises(InputError, match="it is a folder that stands"):
+        write_bytes(Path(place), b"new")
+    with pytest.raises(InputError, match="it is a folder that stands"), new_folder(Path(place)):
+        pass

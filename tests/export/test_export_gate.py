@@ -2,6 +2,9 @@
 named."""
 
 import copy
+import os
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +12,10 @@ import torch
 from torch import nn
 
 from dualseg.core.errors import InputError
+from dualseg.core.files import DiskFullError
 from dualseg.data.catalog import open_dataset
 from dualseg.evaluation.evaluate import evaluate
+from dualseg.export.formats import FORMATS
 from dualseg.export.layers import first_difference, relative_difference
 from dualseg.export.parity import Parity, failures, measure_parity
 from dualseg.export.rewrites.pooling import make_pooling_exportable
@@ -19,6 +24,11 @@ from dualseg.export.shipped import Outputs
 from dualseg.export.write import export_model
 
 TINY = {"size": (32, 48), "with_label_map": False}
+FILES = [
+    ("onnx", ".onnx", "onnxscript"),
+    ("openvino", ".xml", "openvino"),
+    ("torch", ".pt2", "torch"),
+]
 
 
 class WrongOnceExported(nn.Module):
@@ -109,10 +119,7 @@ class Few:
         return getattr(self.whole, name)
 
 
-@pytest.mark.parametrize(
-    ("name", "suffix", "package"),
-    [("onnx", ".onnx", "onnxscript"), ("openvino", ".xml", "openvino"), ("torch", ".pt2", "torch")],
-)
+@pytest.mark.parametrize(("name", "suffix", "package"), FILES)
 def test_a_file_that_differs_is_refused_and_leaves_nothing(
     small_network, tmp_path, name, suffix, package
 ):
@@ -129,6 +136,39 @@ def test_a_file_that_differs_is_refused_and_leaves_nothing(
     if name != "torch":  # its layers would be compared with themselves
         assert "the first layer that differs is head.conv.2 (by 1.0e-02" in str(info.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "suffix", "package"), FILES[1:])
+def test_a_full_disk_is_told_as_such_and_nothing_is_left(
+    small_network, tmp_path, monkeypatch, name, suffix, package
+):
+    pytest.importorskip(package)
+    resource = pytest.importorskip("resource")
+    network = small_network()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        try:
+            export_model(network, tmp_path / f"x{suffix}", format_name=name, **TINY)
+        except DiskFullError as error:
+            os._exit(7 if "no space left to write" in str(error) else 1)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_disk_need_not_hold_a_file_twice(small_network, tmp_path, monkeypatch):
+    write, beside = FORMATS["torch"].write, []
+
+    def spy(graph, path, facts, note):
+        beside.append(list(path.parent.iterdir()))
+        write(graph, path, facts, note)
+
+    monkeypatch.setattr(FORMATS["torch"], "write", spy)
+    export_model(small_network(), tmp_path / "x.pt2", format_name="torch", **TINY)
+    assert beside == [[], []]
 
 
 def test_a_rewrite_that_is_not_exact_is_refused(small_network, tmp_path):

@@ -12,7 +12,9 @@ from dualseg.core.errors import InputError
 from dualseg.core.facts import default_labels
 from dualseg.data.catalog import open_dataset
 from dualseg.evaluation.evaluate import evaluate
+from dualseg.export.exported import Entries, Exported
 from dualseg.export.loading import facts_of, load_exported
+from dualseg.export.note import ExportNote
 from dualseg.export.write import export_model
 from dualseg.inference.strategies import whole
 
@@ -117,6 +119,19 @@ def test_evaluate_scores_a_file_as_the_network(network, file_of, name):
     ours = evaluate(network, Boxes()).scores
     assert evaluate(dualseg.load_model(file_of(name)), Boxes()).scores == ours
     assert 0 < ours.pixel_accuracy < 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_the_precision_beside_a_score_is_the_files(network, precision):
+    """Whatever the runtime, the note of the file says it."""
+
+    def session(array):
+        return [torch.from_numpy(array[:, :1].astype("float32")).repeat(1, 4, 1, 1)]
+
+    note = ExportNote(precision, (50, 70), final_logits=True, has_label_map=False, parity={})
+    entries = Entries(lambda: session, lambda: session)
+    exported = Exported(entries, network.facts, note, runtime="openvino")
+    assert evaluate(exported, Boxes()).protocol["precision"] == precision
 
 
 class Boxes:

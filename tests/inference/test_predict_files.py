@@ -261,7 +261,8 @@ def test_crf_sees_the_image(predictor: Predictor, tmp_path: Path) -> None:
 
     def labels(crf: CrfSettings | None) -> np.ndarray:
         options = PredictOptions(write=["labels"], crf=crf)
-        (result,) = predict_files(predictor, [tmp_path / "x.png"], tmp_path, options=options)
+        out = tmp_path / "out"
+        (result,) = predict_files(predictor, [tmp_path / "x.png"], out, options=options)
         return np.asarray(Image.open(result.labels))
 
     assert labels(None)[6, 6] == 1
@@ -341,6 +342,32 @@ def test_results_may_stand_beside_their_inputs(predictor: Predictor, images: Pat
     for _ in range(2):
         predict_files(predictor, [images / "a.png"], images)
     assert written(images) == ["a.png", "a_labels.png", "a_overlay.png", "b.bmp"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_masks_beside_images_are_not_replaced(
+    predictor: Predictor, images: Path, tmp_path: Path, resume: bool
+) -> None:
+    Image.fromarray(LEFT_DARK[..., 0]).save(images / "a_labels.png")
+    before = (images / "a_labels.png").read_bytes()
+    options = PredictOptions(resume=resume)
+    (tmp_path / "link").symlink_to(images)
+    for out in (images, tmp_path / "link"):
+        with pytest.raises(InputError, match=r"may be masks of yours.*\(--out\)") as caught:
+            predict_files(predictor, [images / "b.bmp", images / "a.png"], out, options=options)
+        (problem,) = caught.value.problems
+        assert problem == f"{out / 'a_labels.png'} stands there without a_overlay.png"
+    assert written(images) == ["a.png", "a_labels.png", "b.bmp"]
+    assert (images / "a_labels.png").read_bytes() == before
+
+
+def test_labels_alone_beside_images_are_passed_over_with_resume(
+    predictor: Predictor, images: Path
+) -> None:
+    options = PredictOptions(write=["labels"], resume=True)
+    predict_files(predictor, [images / "a.png"], images, options=options)
+    both = predict_files(predictor, [images / "a.png", images / "b.bmp"], images, options=options)
+    assert [item.was_there for item in both] == [True, False]
 
 
 def test_a_results_name_that_is_too_long_is_told_also_with_resume(

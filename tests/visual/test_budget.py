@@ -28,3 +28,9 @@ def test_a_page_with_room_says_nothing() -> None:
     budget = PictureBudget(10)
     assert budget.fill([("a", lambda: "x" * 10)]) == ["x" * 10]
     assert budget.words() == ""
+
+
+def test_a_name_that_is_no_utf_8_counts_as_it_is_written() -> None:
+    html = "b\udcfcro"  # written as b\udcfcro, nine letters
+    assert PictureBudget(9).fill([("a", lambda: html)]) == [html]
+    assert PictureBudget(8).fill([("a", lambda: html)]) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dualseg.visual.page import breakable
+from dualseg.visual.page import breakable, series_legend
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,10 @@ from dualseg.visual.page import breakable
 )
 def test_a_name_may_break_where_its_parts_meet(name: str, html: str) -> None:
     assert breakable(name) == html
+
+
+def test_a_legend_shows_the_dashes_of_its_curves() -> None:
+    legend = series_legend(["a", "b"], ["red", "red"], ["", "6 3"])
+    solid, dashed = legend.split("</li><li>")
+    assert "swatch round" in solid
+    assert 'stroke="red" stroke-width="2" stroke-dasharray="6 3"' in dashed

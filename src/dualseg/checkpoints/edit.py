@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from dualseg.checkpoints.checksums import CHECKSUMS_FILE
+from dualseg.checkpoints.hub import is_on_hub
 from dualseg.checkpoints.model_files import (
     build_network,
     find_model,
     load_unpruned,
     load_weights,
     parse_facts,
+    require_new_model,
     save_model,
     save_model_file,
 )
 from dualseg.config import parse_override
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.facts import ModelFacts
-from dualseg.core.files import write_json
+from dualseg.core.files import json_text, write_json
 
 FIXED = ("format", "num_classes")  # say what the file is, not what is known about the model
 EMPTY = {"training_size": list, "score": float, "protocol": dict}  # kinds of facts that may be null
@@ -40,9 +42,14 @@ def edit_facts(
 
     Raises:
         InputError: A key is unknown or fixed, a value is of another kind or does not fit the rest
-            or the weights, `out` exists, or the model belongs to a run and `out` is missing.
-            Nothing is written then.
+            or the weights, `out` exists, or the model belongs to a run or lies on the hub and `out`
+            is missing. Nothing is written then.
     """
+    if out is None and is_on_hub(model):
+        raise InputError(
+            f"{model} lies on the hub, and what was fetched of it is shared; write the changed "
+            "model elsewhere with --out NEW.safetensors"
+        )
     weights_path, facts_path = find_model(model)
     if out is None and (weights_path.parent / CHECKSUMS_FILE).is_file():
         raise InputError(
@@ -50,12 +57,13 @@ def edit_facts(
             "write the changed model elsewhere with --out NEW.safetensors"
         )
     if out is not None:
-        _require_new(out)
+        require_new_model(out)
     network, before = load_unpruned(model)
     plain = copy.deepcopy(before.to_dict())
     for assignment in assignments:
         _assign(plain, parse_override(assignment))
     facts = parse_facts(plain, origin=facts_path)
+    _require_json(facts)
     if facts.architecture != before.architecture:
         changed = build_network(facts, origin=facts_path)
         load_weights(changed, network.state_dict(), origin=f"{weights_path}, after the change,")
@@ -83,13 +91,12 @@ def _assign(plain: Any, change: Any, path: tuple[str, ...] = ()) -> None:
 def _place(plain: Any, part: str, path: tuple[str, ...]) -> str | int:
     """`part` as an index of a list or a key of a mapping that is there."""
     if isinstance(plain, list):
-        if part.isdigit() and int(part) < len(plain):
+        if part.isdecimal() and int(part) < len(plain):
             return int(part)
         raise InputError(f"{'.'.join(path)}: the list has entries 0 to {len(plain) - 1}")
-    known = [key for key in plain if path[:-1] or key not in FIXED]
-    for key in known:
-        if str(key) == part:
-            return key
+    known = {str(key): key for key in plain if path[:-1] or key not in FIXED}
+    if part in known:
+        return known[part]
     raise InputError(f"there is no fact {'.'.join(path)!r} to change; {nearest(part, known)}")
 
 
@@ -111,12 +118,12 @@ def _require_same_kind(before: Any, after: Any, path: tuple[str, ...]) -> None:
 def _kind(value: Any) -> str:
     kinds = {bool: "true or false", int: "a number", float: "a number", str: "text"}
     kinds |= {list: "a list", tuple: "a list", dict: "a mapping", type(None): "nothing"}
-    return kinds[type(value)]
+    return kinds.get(type(value), f"a {type(value).__name__}")  # YAML also reads dates
 
 
-def _require_new(out: Path) -> None:
-    if out.suffix not in (".safetensors", ""):
-        raise InputError(f"--out is {out}; give a name that ends in .safetensors, or a folder")
-    for path in (out, out.with_suffix(".json")):
-        if path.exists():
-            raise InputError(f"{path} exists; choose another name or remove it")
+def _require_json(facts: ModelFacts) -> None:
+    """What an argument of a network may be is not typed above."""
+    try:
+        json_text(facts.to_dict())
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a value cannot be written as JSON: {error}") from None

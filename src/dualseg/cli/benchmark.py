@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualseg.cli.console import counting, print_json, print_table, say
-from dualseg.cli.options import Json, Threads
+from dualseg.cli.options import Json, Threads, read_size, require_place
 
 if TYPE_CHECKING:
     from dualseg.core.facts import ModelFacts
@@ -81,7 +81,9 @@ def benchmark(
         raise InputError(f"--rewrites {rewrites!r} is unknown; {nearest(rewrites, REWRITES)}")
     if plot is not None and plot.suffix != ".svg":
         raise InputError(f"--plot is {plot}; give a name that ends in .svg")
-    sizes = [_parse_size(text) for text in size or []]
+    if plot is not None:
+        require_place("--plot", plot)
+    sizes = [read_size("--size", text) for text in size or []]
     options = {"backbone": backbone, "output_stride": output_stride, "num_classes": num_classes}
     entries = [entry for model in models for entry in _entries(model, options, dsrl, host, names)]
     for runtime_name in names:
@@ -94,22 +96,13 @@ def benchmark(
     with counting("benchmark") as progress:
         for wanted in sizes or [None]:
             results += _measure(entries, wanted, names, common, repeats, progress)
-    if plot is not None:
-        _write_plot(plot, results)
     if json:
         first = {key: results[0][key] for key in ("parameters", "gflops", "size", "runtimes")}
         print_json({**first, **common, "results": results})
-        return
-    _print(results, batch)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    from dualseg.core.errors import InputError
-
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise InputError(f"--size {text!r} is no size; give height x width, such as 512x1024")
-    return int(height), int(width)
+    else:
+        _print(results, batch)
+    if plot is not None:  # last: what was measured is not lost with it
+        _write_plot(plot, results)
 
 
 def _require(runtime: str) -> None:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -152,7 +151,7 @@ def _timed(forward: Forward, images: Tensor, facts: ModelFacts) -> Run:
 def _load(spec: dict[str, Any]) -> tuple[SegmentationModel, ModelFacts]:
     """A trained model, or one of the catalogue with random weights."""
     if spec["architecture"] is None:
-        model = load_model(Path(spec["model"]))
+        model = load_model(spec["model"])
         assert model.facts is not None
         return model, model.facts
     architecture = spec["architecture"]

@@ -23,34 +23,46 @@ SECONDS_BETWEEN_LINES = 15.0
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Text for a person, on stderr. What a terminal would obey, or could not show, is escaped:
+    """Text for a person, on stderr, as `harmless` makes it."""
+    stderr.print(escape(harmless(text)))
 
-    file names may hold control characters and bytes that are no UTF-8.
+
+def harmless(text: str) -> str:
+    """Text with what a terminal would obey, or could not show, escaped:
+
+    names of files and classes may hold control characters and bytes that are no UTF-8.
     """
-    shown = text.encode("utf-8", "backslashreplace").decode().translate(_CONTROL)
-    stderr.print(escape(shown))
+    return text.encode("utf-8", "backslashreplace").decode().translate(_CONTROL)
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """The one JSON object of `--json`, on stdout."""
-    print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
+    r"""The one JSON object of `--json`, on stdout, in UTF-8 whatever the terminal's encoding.
+
+    A byte of a file name that is no UTF-8 is written as `\udcXX`, as by `write_text`.
+    """
+    text = json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", errors="backslashreplace"))
+    sys.stdout.buffer.flush()
 
 
 def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     """A table on stdout; the first column is text, the others are numbers."""
     table = Table()
     for number, name in enumerate(header):
-        table.add_column(escape(name), justify="right" if number else "left", overflow="fold")
+        table.add_column(
+            escape(harmless(name)), justify="right" if number else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(harmless(cell)) for cell in row))
     wide = None if sys.stdout.isatty() else 120
-    console = Console(highlight=False, width=wide)
+    console = Console(highlight=False, emoji=False, width=wide)
     console.print(
-        escape(title), soft_wrap=True
+        escape(harmless(title)), soft_wrap=True
     )  # as a title it would be broken at the table's width
     console.print(table)
 
@@ -63,11 +75,11 @@ def percent(value: float | None) -> str:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """A callback (done, total): a bar on a terminal, elsewhere a line now and then."""
-    if not stderr.is_terminal:
+    if not _bars_are_seen():
         yield _LinesNowAndThen(what)
         return
     with _bar() as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(harmless(what), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
@@ -79,7 +91,7 @@ class TrainingProgress:
     """
 
     def __init__(self, label: str = ""):
-        self.label = label
+        self.label = harmless(label)
         self._bar: Progress | None = None
         self._task: Any = None
         self._look: Any = None
@@ -87,7 +99,7 @@ class TrainingProgress:
         self._started_at = (time.monotonic(), 0)
 
     def __enter__(self) -> "TrainingProgress":
-        if stderr.is_terminal:
+        if _bars_are_seen():
             self._bar = _bar()
             self._bar.start()
         return self
@@ -100,7 +112,7 @@ class TrainingProgress:
         if self._bar is not None:
             if self._look is None:
                 self._look = self._bar.add_task("")
-            self._bar.update(self._look, description=what, completed=done, total=total)
+            self._bar.update(self._look, description=harmless(what), completed=done, total=total)
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             self.message(f"{what}: {done}/{total}")
@@ -120,7 +132,7 @@ class TrainingProgress:
         terms = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
         if self._bar is not None:
             description = f"{self.label or 'training'}  {terms}"
-            self._bar.update(self._task, completed=step, description=escape(description))
+            self._bar.update(self._task, completed=step, description=description)
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES or step == max_steps:
             self._last_line = time.monotonic()
             since, first = self._started_at
@@ -152,9 +164,14 @@ class _LinesNowAndThen:
             say(f"{self.what}: {done}/{total}")
 
 
+def _bars_are_seen() -> bool:
+    """FORCE_COLOR has rich take a log file for a terminal, and a bar moves the cursor."""
+    return stderr.is_terminal and sys.stderr.isatty()
+
+
 def _bar() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

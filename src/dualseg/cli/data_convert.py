@@ -27,7 +27,7 @@ def convert(
             "--to", help="masks, colors, voc, coco, labelme, cvat, yolo, cityscapes or shards."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
+    out: Annotated[Path, typer.Option("--out", help="A new or empty folder, not the current one.")],
     split: Annotated[
         list[str] | None,
         typer.Option(

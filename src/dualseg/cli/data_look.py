@@ -63,7 +63,7 @@ def stats(
         else class_weights(found[splits.train.split].pixels_per_class, weights)
     )
     if out is not None:
-        write_text(out, data_page(Path(source).name, labels, found, splits.notes))
+        write_text(out, data_page(Path(source).resolve().name, labels, found, splits.notes))
     if json:
         print_json(
             {
@@ -132,6 +132,7 @@ def show(
     from dualseg.data.catalog import open_splits
     from dualseg.data.loading.loaders import TrainLoader
     from dualseg.data.loading.sampling import rare_class_weights
+    from dualseg.training.preflight import default_crop, fill_in_network
     from dualseg.visual.data_page import contact_sheet
     from dualseg.visual.pictures import encode_png
 
@@ -140,20 +141,20 @@ def show(
         raise InputError(f"--number {number}: draw 1 to {MAX_SAMPLES} samples")
     if columns < 1:
         raise InputError(f"--columns {columns}: at least one sample stands in a row")
-    chosen = read_recipe(recipe, source, settings)
+    chosen = fill_in_network(read_recipe(recipe, source, settings))
     data = chosen.data.model_copy(update={"cache": "none"})
     with counting("looking at the data") as progress:
         splits = open_splits(data, progress=progress)
     for note in splits.notes:
         say(note)
-    height, width = splits.train.image(0).shape[:2]
+    low, high = data.scale_range
     weights = None
     if data.sampling == "rare_classes":
         weights = rare_class_weights(splits.train, temperature=data.sampling_temperature)
     loader = TrainLoader(
         splits.train,
-        crop_size=data.crop_size or (height, width),
-        scale_range=data.scale_range,
+        crop_size=data.crop_size or default_crop(chosen, splits),
+        scale_range=(low * data.base_scale, high * data.base_scale),
         flip=data.flip,
         photometric=data.photometric,
         batch_size=1,

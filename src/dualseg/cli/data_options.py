@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from dualseg.cli.options import require_place
 from dualseg.core.errors import InputError
 
 DataSource = Annotated[
@@ -23,9 +24,6 @@ def require_file_name(out: Path, *suffixes: str, kind: str) -> None:
     Raises:
         InputError: It has another suffix, is a folder, or its folder does not exist.
     """
+    require_place("--out", out)
     if out.suffix.lower() not in suffixes:
         raise InputError(f"--out {out}: {kind}; name it {out.with_suffix(suffixes[0])}")
-    if out.is_dir():
-        raise InputError(f"--out {out} is a folder; name a file in it")
-    if not out.parent.is_dir():
-        raise InputError(f"--out {out}: there is no folder {out.parent}; make it first")

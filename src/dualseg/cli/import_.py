@@ -57,15 +57,11 @@ def import_(
         return
     if source is None or out is None:
         raise InputError("give the file and where to write: dualseg import SRC --out MODEL")
-    if out.suffix not in (".safetensors", ""):
-        raise InputError(f"--out is {out}; give a name that ends in .safetensors, or a folder")
-    for path in (out, out.with_suffix(".json")):
-        if path.exists():
-            raise InputError(f"{path} exists; choose another name or remove it")
 
     from dualseg.checkpoints.importers.catalog import import_checkpoint
-    from dualseg.checkpoints.model_files import save_model, save_model_file
+    from dualseg.checkpoints.model_files import require_new_model, save_model, save_model_file
 
+    require_new_model(out)
     model, facts, report = import_checkpoint(
         source,
         library=library,

@@ -24,10 +24,10 @@ def inspect(
 
     facts: Any = read_facts(find_model(model)[1]).to_dict()
     for part in key.split(".") if key else ():
-        if not isinstance(facts, dict) or part not in facts:
-            known = list(facts) if isinstance(facts, dict) else []
+        known = {str(name): fact for name, fact in facts.items()} if isinstance(facts, dict) else {}
+        if part not in known:
             raise InputError(f"there is no fact {key!r}; {nearest(part, known)}")
-        facts = facts[part]
+        facts = known[part]
     if json:
         print_json(facts if isinstance(facts, dict) else {str(key): facts})
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dualseg.core.errors import InputError
+from dualseg.core.threads import MAX_THREADS
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")
@@ -37,7 +38,10 @@ Model = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; all cores where not given.")
+    int | None,
+    typer.Option(
+        "--threads", min=1, max=MAX_THREADS, help="CPU threads; all cores where not given."
+    ),
 ]
 Runtime = Annotated[
     str | None,
@@ -70,3 +74,16 @@ def read_size(option: str, text: str | None) -> tuple[int, int] | None:
             f"{option} {text!r} is no size; give height x width in pixels, such as 360x480"
         )
     return int(match[1]), int(match[2])
+
+
+def require_place(option: str, file: Path) -> None:
+    """Refuses a file that could not be written, before the work rather than after it.
+
+    Raises:
+        InputError: It is a folder, or its folder does not exist; `option` is the name the message
+            gives.
+    """
+    if file.is_dir():
+        raise InputError(f"{option} {file} is a folder; name a file in it")
+    if not file.parent.is_dir():
+        raise InputError(f"{option} {file}: there is no folder {file.parent}; make it first")

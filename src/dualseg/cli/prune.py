@@ -28,15 +28,16 @@ def prune(
     """Drop what inference does not need: SISR, FTM, auxiliary heads, optimiser."""
     from dataclasses import replace
 
-    from dualseg.checkpoints.model_files import load_unpruned, save_model, save_model_file
+    from dualseg.checkpoints.model_files import (
+        load_unpruned,
+        require_new_model,
+        save_model,
+        save_model_file,
+    )
 
-    if out.suffix not in (".safetensors", ""):
-        raise InputError(f"DST is {out}; give a name that ends in .safetensors, or a folder")
     if precision not in ("fp32", "bf16"):
         raise InputError(f"--precision is {precision!r}; allowed: fp32, bf16")
-    for path in (out, out.with_suffix(".json")):
-        if path.exists():
-            raise InputError(f"{path} exists; choose another name or remove it")
+    require_new_model(out, option="DST")
     whole, facts = load_unpruned(model)
     pruned = whole.prune()
     if precision == "bf16":  # read back, they are computed with in fp32 as ever

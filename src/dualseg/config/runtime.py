@@ -1,8 +1,14 @@
 """Recipe section `runtime`: the machine."""
 
+import re
+
 from pydantic import Field, field_validator
 
 from dualseg.config.section import Section
+from dualseg.core.threads import MAX_THREADS
+
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]?))?")
+DEVICES = "auto, cpu, cuda, cuda:N or mps"
 
 
 class RuntimeSettings(Section):
@@ -10,13 +16,12 @@ class RuntimeSettings(Section):
     deterministic algorithms may be used."""
 
     device: str = "auto"
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=MAX_THREADS)
     deterministic: bool = False
 
     @field_validator("device")
     @classmethod
     def _device_is_known(cls, device: str) -> str:
-        kind, _, index = device.partition(":")
-        if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdigit()):
-            raise ValueError("device must be auto, cpu, cuda, cuda:N or mps")
+        if not DEVICE.fullmatch(device):
+            raise ValueError(f"device must be {DEVICES}")
         return device

@@ -1,5 +1,6 @@
 """What must be known about a model to use it: the content of `model.json`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,7 @@ class ModelFacts:
         images: Bands and values of the images it was trained on.
 
     Raises:
-        InputError: mean or std have not one number a band.
+        InputError: mean or std have not one number a band, or a value cannot be.
     """
 
     architecture: Mapping[str, Any]
@@ -49,6 +50,16 @@ class ModelFacts:
                     f"{name} has {len(numbers)} numbers, but the images have "
                     f"{self.images.num_channels} bands; give one number a band"
                 )
+        size, score, scale = self.training_size, self.score, self.input_scale
+        for name, can_be, allowed in (
+            ("mean", all(map(math.isfinite, self.mean)), "numbers that are finite"),
+            ("std", all(0 < value < math.inf for value in self.std), "numbers above 0"),
+            ("input_scale", 0 < scale < math.inf, "a number above 0, such as 0.5"),
+            ("training_size", size is None or _is_size(size), "height and width of at least 1"),
+            ("score", score is None or 0 <= score <= 1, "a mIoU of 0 to 1"),
+        ):
+            if not can_be:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be {allowed}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `model.json`."""
@@ -77,12 +88,16 @@ class ModelFacts:
             mean=tuple(float(value) for value in plain["mean"]),
             std=tuple(float(value) for value in plain["std"]),
             input_scale=float(plain.get("input_scale", 1.0)),
-            training_size=(int(size[0]), int(size[1])) if size else None,
+            training_size=None if size is None else tuple(map(int, size)),  # type: ignore[arg-type]
             source=str(plain.get("source", "")),
             score=plain.get("score"),
             protocol=plain.get("protocol"),
             images=ImageSpec.from_dict(plain),
         )
+
+
+def _is_size(size: tuple[int, ...]) -> bool:
+    return len(size) == 2 and min(size) >= 1
 
 
 def default_labels(num_classes: int) -> LabelSpec:

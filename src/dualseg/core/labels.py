@@ -10,6 +10,7 @@ Color = tuple[int, int, int]
 
 IGNORE_INDEX = 255
 MAX_CLASSES = 255  # ids 0..254 in one byte; 255 is ignored
+MAX_BYTE = 255
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class LabelSpec:
         ignore_index: Id of pixels that neither train nor score.
 
     Raises:
-        InputError: No class or too many, names or palette of another length, or an id out of range.
+        InputError: No class or too many, names or palette of another length, or a colour or an id
+            out of range.
     """
 
     class_names: tuple[str, ...]
@@ -43,6 +45,17 @@ class LabelSpec:
             raise InputError(
                 f"the palette has {len(self.palette)} colours for {len(self.class_names)} classes; "
                 "give one colour for each class"
+            )
+        for color in self.palette:
+            if len(color) != 3 or not all(0 <= part <= MAX_BYTE for part in color):
+                raise InputError(
+                    f"the palette holds {color}; a colour is red, green and blue, each from 0 to "
+                    f"{MAX_BYTE}"
+                )
+        if not self.num_classes <= self.ignore_index <= MAX_BYTE:  # label maps hold bytes
+            raise InputError(
+                f"ignore_index is {self.ignore_index}; beside {self.num_classes} classes it may be "
+                f"{self.num_classes} to {MAX_BYTE}"
             )
         if not self.values:
             identity = {i: i for i in range(self.num_classes)} | {

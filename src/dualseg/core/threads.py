@@ -3,6 +3,8 @@
 import os
 import sys
 
+MAX_THREADS = 1024
+"""More are a slip of the hand, and some libraries die of many times more."""
 SPINS = 3000  # some tens of microseconds; 300 000 where nothing is set
 SPINS_VARIABLE = "GOMP_SPINCOUNT"
 _POLICY_VARIABLE = "OMP_WAIT_POLICY"

@@ -1,5 +1,6 @@
 """The formats: each builds its graph, writes it, and runs a module the same way for the gate."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dualseg.core.facts import ModelFacts
-from dualseg.core.files import write_bytes
+from dualseg.core.files import DiskFullError, write_bytes
 from dualseg.core.geometry import Size, scaled_size
 from dualseg.export.int8 import quantized
 from dualseg.export.note import ExportNote, packed
@@ -30,6 +31,7 @@ from dualseg.export.sessions import (
 from dualseg.export.tracing import example
 
 FormatName = Literal["onnx", "openvino", "torch"]
+SPARE_BYTES = 64 << 20
 TRACED_SIZE = (101, 139)
 """Of the network's input where sizes are free; odd, so that nothing fits by chance."""
 
@@ -192,7 +194,14 @@ def _write_openvino(model: Any, path: Path, facts: ModelFacts, note: ExportNote)
     for key, value in packed(facts, note).items():
         model.set_rt_info(value, key.split("."))
     scratch = path.with_name(f"scratch-{path.name}")
-    openvino.serialize(model, str(scratch), str(scratch.with_suffix(".bin")))
+    try:
+        openvino.serialize(model, str(scratch), str(scratch.with_suffix(".bin")))
+    except RuntimeError as error:  # openvino does not say why
+        if shutil.disk_usage(path.parent).free < SPARE_BYTES:
+            raise DiskFullError(
+                f"no space left to write {path}; free some space or choose another folder"
+            ) from error
+        raise
     scratch.with_suffix(".bin").replace(path.with_suffix(".bin"))
     scratch.replace(path)
 

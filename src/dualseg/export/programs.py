@@ -6,6 +6,7 @@ archive as plain text and plain numbers. They are all that is read here, and the
 anew.
 """
 
+import io
 import json
 import re
 import warnings
@@ -79,10 +80,15 @@ def program_of(whole: Program, images: Tensor, *, fixed: Size | None) -> Exporte
 
 
 def write_pt2(program: ExportedProgram, path: Path, texts: Mapping[str, str]) -> None:
-    """The program with texts beside it, which `torch.export.load` hands out as `extra_files`."""
+    """The program with texts beside it, which `torch.export.load` hands out as `extra_files`.
+
+    It is made in memory: torch ends the whole process where a disk is full.
+    """
+    content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that share memory
-        write_atomic(path, lambda file: save(program, file, extra_files=dict(texts)))
+        save(program, content, extra_files=dict(texts))
+    write_atomic(path, lambda file: file.write(content.getbuffer()))
 
 
 def read_texts(path: Path, keys: tuple[str, ...]) -> dict[str, str]:

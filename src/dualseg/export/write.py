@@ -128,7 +128,10 @@ def export_model(
             labelled=_sample(labelled, size),
         )
         _require_parity(parity, plan, form, images, format_name)
-        form.write(graph, draft, facts, replace(note, parity=parity.to_dict()))
+        for written in _pair(draft):  # the disk need not hold it twice
+            written.unlink()
+        with _exporter_errors(format_name):
+            form.write(graph, draft, facts, replace(note, parity=parity.to_dict()))
         _publish(draft, out)
     return parity
 

@@ -9,6 +9,7 @@ import torch
 
 import dualseg
 from dualseg.config import Recipe
+from dualseg.config.runtime import DEVICE, DEVICES
 from dualseg.core.errors import InputError
 from dualseg.core.processes import ALONE, Processes
 
@@ -21,8 +22,10 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
     """`auto` takes a GPU where there is one; each of many processes takes its own.
 
     Raises:
-        InputError: The device is not there, or many processes were given one GPU.
+        InputError: There is no such device, it is not there, or many processes were given one GPU.
     """
+    if not DEVICE.fullmatch(name):
+        raise InputError(f"there is no device {name!r}; give {DEVICES}")
     if processes.are_many and name.startswith("cuda:"):
         raise InputError(
             f"runtime.device {name} is one GPU, and {processes.world} processes train; use "

@@ -26,8 +26,9 @@ class PictureBudget:
         kept = []
         for name, make in shots:
             html = make() if self.left > 0 else ""
-            if html and len(html.encode()) <= self.left:
-                self.left -= len(html.encode())
+            size = len(html.encode("utf-8", "backslashreplace"))  # as `write_text` writes it
+            if html and size <= self.left:
+                self.left -= size
                 kept.append(html)
             else:
                 self.left = 0

@@ -23,6 +23,10 @@ LOSS_NAMES = (
     "distillation",
     "distillation_features",
 )
+THIN_COLORS = (3, 4, 5, 6, 7)
+"""Of the series colours those that are neither gray nor near the accent."""
+DASHES = ("", "6 3", "2 2.5")
+"""Once the colours are used up, they begin again with the next of these."""
 
 
 def curve_part(
@@ -32,17 +36,10 @@ def curve_part(
     names = [n for n in _loss_names(training) if points_of(training, n)]
     charts = []
     if names:
-        colors = ["var(--accent)"] + [series_color(i) for i in (3, 4, 5, 6, 7)]
-        lines = [
-            Line(name, thin_out(points_of(training, name)), color, is_main=name == "loss")
-            for name, color in zip(names, colors, strict=False)
-        ]
+        lines = [_loss_line(number, name, training) for number, name in enumerate(names)]
+        legend = series_legend(names, [line.color for line in lines], [line.dash for line in lines])
         chart = line_chart(lines, title="Losses over steps", x_label="step")
-        charts.append(
-            chart_figure(
-                "Training loss", series_legend(names, [line.color for line in lines]) + chart
-            )
-        )
+        charts.append(chart_figure("Training loss", legend + chart))
     for entries, key, title in (
         (validation, "miou", "Validation mIoU"),
         (training, "lr", "Learning rate"),
@@ -57,6 +54,15 @@ def curve_part(
         return note("There are no curves yet: metrics.jsonl holds no measurement.")
     lead = "Each loss is shown with its weight, so the thin lines add up to the thick one."
     return section("Training", lead, f'<div class="charts">{"".join(charts)}</div>')
+
+
+def _loss_line(number: int, name: str, training: Sequence[Mapping[str, Any]]) -> Line:
+    color, dash = "var(--accent)", ""
+    if number > 0:
+        turn, place = divmod(number - 1, len(THIN_COLORS))
+        color, dash = series_color(THIN_COLORS[place]), DASHES[turn % len(DASHES)]
+    points = thin_out(points_of(training, name))
+    return Line(name, points, color, is_main=name == "loss", dash=dash)
 
 
 def _loss_names(training: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -86,11 +86,13 @@ def class_legend(labels: LabelSpec) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def series_legend(names: Sequence[str], colors: Sequence[str]) -> str:
-    """The colour of every curve."""
+def series_legend(
+    names: Sequence[str], colors: Sequence[str], dashes: Sequence[str] | None = None
+) -> str:
+    """The colour of every curve, and its dashes (SVG's stroke-dasharray) where it has some."""
     items = (
-        f'<li><span class="swatch round" style="background:{color}"></span>{escape(name)}</li>'
-        for name, color in zip(names, colors, strict=True)
+        f"<li>{_series_swatch(color, dash)}{escape(name)}</li>"
+        for name, color, dash in zip(names, colors, dashes or [""] * len(names), strict=True)
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
 
@@ -129,6 +131,15 @@ def shot(number: int | str, title: str, detail: str, tiles: Sequence[str]) -> st
         f'aria-label="larger: {escape(title)}">'
         f'<label for="{box}">larger</label></span></header>'
         f'<div class="tiles" style="--columns:{columns}">{"".join(tiles)}</div></article>'
+    )
+
+
+def _series_swatch(color: str, dash: str) -> str:
+    if not dash:
+        return f'<span class="swatch round" style="background:{color}"></span>'
+    return (
+        '<svg class="sample" viewBox="0 0 24 8" aria-hidden="true"><line x1="0" x2="24" y1="4" '
+        f'y2="4" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/></svg>'
     )
 
 

@@ -26,12 +26,14 @@ class Line:
         points: (x, y), x ascending.
         color: A CSS colour.
         is_main: Drawn thick; the others thin.
+        dash: SVG's stroke-dasharray; a whole line where empty.
     """
 
     name: str
     points: Sequence[Point]
     color: str
     is_main: bool = True
+    dash: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,9 @@ def _curve(frame: _Frame, line: Line) -> str:
     label = f"<title>{escape(line.name)}</title>"
     width = 2.2 if line.is_main else 1.3
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dash = f'stroke-dasharray="{line.dash}" ' if line.dash else ""
     drawn = (
-        f'<polyline fill="none" stroke="{line.color}" stroke-width="{width}" '
+        f'<polyline fill="none" stroke="{line.color}" stroke-width="{width}" {dash}'
         f'stroke-linejoin="round" stroke-linecap="round" points="{path}">{label}</polyline>'
     )
     if len(places) > 12 or (len(places) > 1 and not line.is_main):

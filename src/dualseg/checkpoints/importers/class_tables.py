@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec, voc_palette
 from dualseg.data.datasets.cityscapes import NAMES, PALETTE
 from dualseg.data.datasets.voc import VOC_LABELS
@@ -20,11 +21,18 @@ def cityscapes_labels() -> LabelSpec:
 def named_labels(
     class_names: Sequence[str], palette: Sequence[Sequence[int]] | None = None
 ) -> LabelSpec:
-    """Labels from names as a file holds them; a palette of the wrong length is not used."""
+    """Labels from names as a file holds them; a palette of the wrong length is not used.
+
+    Raises:
+        InputError: A name or a colour is none.
+    """
     names = tuple("".join(filter(str.isprintable, str(name))) for name in class_names)
     if palette is None or len(palette) != len(names):
         return LabelSpec(class_names=names, palette=voc_palette(len(names)))
-    colors = tuple((int(color[0]), int(color[1]), int(color[2])) for color in palette)
+    try:
+        colors = tuple((int(red), int(green), int(blue)) for red, green, blue in palette)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"the palette in the file holds no colours: {palette}") from error
     return LabelSpec(class_names=names, palette=colors)
 
 

@@ -46,6 +46,8 @@ HARMLESS = {
     "zero_init_residual",
     "act_cfg",
 }
+NORM_EPSILON = 1e-5
+NORM_KEYS = {"type", "requires_grad", "momentum", "eps"}
 
 
 class Layout(NamedTuple):
@@ -113,9 +115,12 @@ def _read_layout(config: Mapping[str, Any], blocks: Sequence[int], origin: str) 
     model = config["model"]
     backbone = model["backbone"]
     head = {**DEFAULTS.get(model["decode_head"].get("type"), {}), **model["decode_head"]}
+    for part in (backbone, model.get("neck") or {}, head, *_auxiliary_heads(model)):
+        _require_plain_layers(part, origin)
     if backbone["type"] == "BiSeNetV1":
         backbone = backbone["backbone_cfg"]
-    _require_covered(backbone, head, origin)
+        _require_plain_layers(backbone, origin)
+    _require_covered(backbone, origin)
     strides = _integers(backbone.get("strides", (1, 2, 2, 2)))
     if backbone["type"] == "MobileNetV2":
         dilations = _mobilenet_dilations(backbone, blocks)
@@ -126,26 +131,26 @@ def _read_layout(config: Mapping[str, Any], blocks: Sequence[int], origin: str) 
     for stride in strides:
         output_stride *= stride
     crop_size = config.get("crop_size")
-    images = config.get("img_norm_cfg") or config.get("data_preprocessor") or {}
-    if images.get("to_rgb", images.get("bgr_to_rgb", True)) is not True:
-        raise InputError(f"{origin} reads its images blue first, which is not covered")
+    mean, std = _statistics(config, origin)
     return Layout(
         output_stride=output_stride,
         dilations=dilations,
         rates=_integers(head.get("dilations", ())),
         pool_sizes=_integers(head.get("pool_scales", ())),
         head_dilation=int(head.get("dilation", 1)),
-        auxiliary_dilation=_auxiliary_dilation(model.get("auxiliary_head")),
+        auxiliary_dilation=max(
+            (int(head.get("dilation", 1)) for head in _auxiliary_heads(model)), default=1
+        ),
         recurrence=int(head.get("recurrence", 2)),
         align_corners=_one_corner_rule(model, origin),
         crop_size=(int(crop_size[0]), int(crop_size[1])) if crop_size else None,
-        mean=_of_one(images.get("mean")),
-        std=_of_one(images.get("std")),
+        mean=mean,
+        std=std,
         origin=origin,
     )
 
 
-def _require_covered(backbone: Mapping[str, Any], head: Mapping[str, Any], origin: str) -> None:
+def _require_covered(backbone: Mapping[str, Any], origin: str) -> None:
     if backbone["type"] not in BACKBONES:
         raise InputError(
             f"{origin} has the backbone {backbone['type']}; covered are {', '.join(BACKBONES)}"
@@ -153,13 +158,42 @@ def _require_covered(backbone: Mapping[str, Any], head: Mapping[str, Any], origi
     style = backbone.get("style", "pytorch")
     if style != "pytorch":
         raise InputError(f"{origin} has a backbone of style {style}, which is not covered")
-    for part in (backbone, head):
-        norm = (part.get("norm_cfg") or {}).get("type", "BN")
-        if norm not in ("BN", "SyncBN"):
-            raise InputError(f"{origin} has norm layers {norm}; covered are BN and SyncBN")
     for key, value in backbone.items():
         if key not in HARMLESS and value is not None and value is not False:
             raise InputError(f"{origin} sets {key}={value!r} in its backbone: not covered")
+
+
+def _require_plain_layers(part: Mapping[str, Any], origin: str) -> None:
+    """Norm layers and activations, of which no tensor tells how they compute."""
+    norm = part.get("norm_cfg") or {}
+    if norm.get("type", "BN") not in ("BN", "SyncBN"):
+        raise InputError(f"{origin} has norm layers {norm['type']}; covered are BN and SyncBN")
+    if norm.get("eps", NORM_EPSILON) != NORM_EPSILON or not norm.keys() <= NORM_KEYS:
+        raise InputError(
+            f"{origin} has norm layers {dict(norm)}; covered are those with eps {NORM_EPSILON:g} "
+            "and no other settings"
+        )
+    covered = "ReLU6" if part.get("type") == "MobileNetV2" else "ReLU"
+    activation = part.get("act_cfg", {"type": covered})
+    if not activation or activation.get("type") != covered:
+        raise InputError(
+            f"{origin} has the activation {activation} in its {part.get('type')}; covered is "
+            f"{covered}"
+        )
+
+
+def _statistics(config: Mapping[str, Any], origin: str) -> tuple[Triple | None, Triple | None]:
+    """Mean and deviation of the images, as the network's own preprocessor (1.x) or 0.x has them."""
+    newer = config["model"].get("data_preprocessor") or config.get("data_preprocessor")
+    images = newer or config.get("img_norm_cfg")
+    if not images:
+        return None, None
+    is_red_first = newer.get("bgr_to_rgb", False) if newer else images.get("to_rgb", True)
+    if is_red_first is not True:
+        raise InputError(f"{origin} reads its images blue first, which is not covered")
+    if images.get("mean") is None or images.get("std") is None:
+        raise InputError(f"{origin} gives no mean and std of its images: not covered")
+    return _of_one(images["mean"]), _of_one(images["std"])
 
 
 def _resnet_dilations(
@@ -194,18 +228,16 @@ def _one_corner_rule(model: Mapping[str, Any], origin: str) -> bool:
     return rules[0]
 
 
-def _auxiliary_dilation(heads: Any) -> int:
-    listed = heads if isinstance(heads, list | tuple) else [heads or {}]
-    return max(int(head.get("dilation", 1)) for head in listed)
+def _auxiliary_heads(model: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    heads = model.get("auxiliary_head") or ()
+    return heads if isinstance(heads, list | tuple) else (heads,)
 
 
 def _integers(values: Sequence[Any]) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
-def _of_one(values: Sequence[Any] | None) -> Triple | None:
+def _of_one(values: Sequence[Any]) -> Triple:
     """Values of 0 to 255 as those of 0 to 1."""
-    if values is None:
-        return None
     red, green, blue = (round(float(value) / 255, 6) for value in values)
     return red, green, blue

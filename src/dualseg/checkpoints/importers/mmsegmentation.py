@@ -189,8 +189,11 @@ def _labels(checkpoint: ForeignCheckpoint, num_classes: int) -> LabelSpec | None
         newer = newer if isinstance(newer, Mapping) else {}
         names = meta.get("CLASSES") or newer.get("classes")
         palette = meta.get("PALETTE") or newer.get("palette")
-        if isinstance(names, list | tuple) and len(set(names)) == num_classes == len(names):
-            return named_labels(names, palette if isinstance(palette, list | tuple) else None)
+        if isinstance(names, list | tuple) and len(names) == num_classes:
+            if not all(isinstance(name, str) for name in names):
+                raise InputError(f"{checkpoint.path} names its classes {names}; names are texts")
+            if len(set(names)) == num_classes:
+                return named_labels(names, palette if isinstance(palette, list | tuple) else None)
     for dataset, labels in DATASETS.items():
         if dataset in checkpoint.path.name and labels().num_classes == num_classes:
             return labels()

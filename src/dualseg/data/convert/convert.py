@@ -149,10 +149,13 @@ def require_new(out: Path) -> None:
     """Refuses a place where something is.
 
     Raises:
-        InputError: It is a file, or a folder that is not empty.
+        InputError: It is a file, a folder that is not empty, or the current folder: a whole one
+            would take its place, and who stands in it would be left in a folder that is gone.
     """
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise InputError(f"--out {out} exists and is not an empty folder; choose a new one")
+    if out.resolve() == Path.cwd():
+        raise InputError(f"--out {out} is the current folder; name a new one in it")
 
 
 def _write_one(form: Format, plan: Planned, out: Path, *, copy: bool) -> Any:
