@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from camvid_study.ablation_rows import ablation_rows
 from camvid_study.best_rows import TAUGHT_SSSR, best_rows
 from camvid_study.ledger import what_counts
 from camvid_study.plan import plan_runs, recipe_of
@@ -23,7 +24,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 ROWS = {
     "camvid_best_crops": SMALL_CROPS,
     "camvid_best_full": WHOLE_AFTER_CROPS,
-    "camvid_best": TAUGHT_SSSR,
+    "camvid_best_half": TAUGHT_SSSR,
 }
 
 
@@ -51,3 +52,16 @@ def test_its_command_names_the_beginning_and_the_teacher_of_the_row(recipe: str,
         assert written.count(key) == (name is not None)
         if name is not None:
             assert key + runs[name] in written
+
+
+def test_the_best_recipe_is_all_of_dsrl_on_the_host_that_knows_imagenet():
+    rows = ablation_rows("180x240", "lite0_imagenet")
+    (row,) = [each for each in rows if each.name == "+SSSR +SISR +FA"]
+    (run,) = plan_runs([row], seeds=[0], epochs=100, out=Path("/out"))
+
+    trained = what_counts(recipe_of(run, data=Path("/data"), num_images=367, threads=None))
+    file = trained["model"]["pretrained"]
+    packaged = load_recipe("camvid_best", overrides=[f"model.pretrained=/any/{file}.pth"])
+
+    assert what_counts(packaged) == trained
+    assert f"{file}.pth" in (files("dualseg.recipes") / "camvid_best.yaml").read_text()
