@@ -91,6 +91,15 @@ def test_odd_sizes_are_shrunk_by_the_scale_itself():
     torch.testing.assert_close(shrunk, expected.expand(1, 3, 9, 9))
 
 
+def test_a_single_row_stays_one_and_is_shrunk_along_its_length_alone():
+    row = torch.arange(13.0).expand(1, 3, 1, 13)
+    _, middle, half = MultiScaleBackbone(Unchanged())(row)
+    torch.testing.assert_close(middle, ((torch.arange(9) + 0.5) / 0.75 - 0.5).expand(1, 3, 1, 9))
+    torch.testing.assert_close(half, (torch.arange(6) * 2 + 0.5).expand(1, 3, 1, 6))
+    for smaller in MultiScaleBackbone(Unchanged())(torch.full((1, 3, 1, 1), 7.0))[1:]:
+        assert torch.equal(smaller, torch.full((1, 3, 1, 1), 7.0))
+
+
 def test_aligned_corners_keep_the_corners():
     backbone = MultiScaleBackbone(Unchanged(), align_corners=True)
     images = torch.rand(1, 3, 321, 33)

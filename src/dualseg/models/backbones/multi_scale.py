@@ -1,5 +1,6 @@
 """One backbone on several sizes of one image."""
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -19,8 +20,8 @@ class MultiScaleBackbone(nn.Module):
     Args:
         body: The backbone.
         scales: Factors on height and width, 1 first.
-        align_corners: Of shrinking the image. False: to floor(H * scale), kazuto1011's port; True:
-            to floor(H * scale) + 1, isht7's.
+        align_corners: Of shrinking the image. False: to floor(H * scale), at least 1, kazuto1011's
+            port; True: to floor(H * scale) + 1, isht7's.
 
     Shape: (B, C, H, W) -> the body's features, then one (B, C, ...) for each smaller scale
 
@@ -58,6 +59,10 @@ class MultiScaleBackbone(nn.Module):
 
     def _shrink(self, images: Tensor, scale: float) -> Tensor:
         if not self.align_corners:
+            shortest = math.ceil(1 / scale)  # of which one pixel is left; shorter sides repeat
+            bottom, right = (max(0, shortest - side) for side in images.shape[-2:])
+            if bottom or right:
+                images = F.pad(images, (0, right, 0, bottom), mode="replicate")
             return F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
         size = [int(side * scale) + 1 for side in images.shape[-2:]]
         return F.interpolate(images, size=size, mode="bilinear", align_corners=True)
