@@ -6,7 +6,7 @@ import torch
 from dualseg.core.errors import InputError
 from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.sssr_decoder import SSSRDecoder, SssrKind
-from dualseg.models.dsrl.upsampling import icnr_
+from dualseg.models.dsrl.upsampling import crop_to, icnr_
 
 SSSR_KINDS = get_args(SssrKind)
 SISR_KINDS = ("espcn", "residual", "single")
@@ -46,6 +46,29 @@ def test_labels_are_exactly_twice_the_input(kind, stride, size):
     decoder = SSSRDecoder(8, stride, 3, kind=kind).eval()
     features = torch.randn(1, 8, *(-(-side // stride) for side in size))
     assert decoder(features, size).logits.shape == (1, 3, 2 * size[0], 2 * size[1])
+
+
+def test_a_map_that_is_too_small_repeats_its_end_and_moves_no_pixel():
+    maps = torch.arange(6.0).reshape(1, 1, 2, 3)
+    assert crop_to(maps, (3, 5))[0, 0].tolist() == [
+        [0, 1, 2, 2, 2],
+        [3, 4, 5, 5, 5],
+        [3, 4, 5, 5, 5],
+    ]
+    assert crop_to(maps, (3, 2))[0, 0].tolist() == [[0, 1], [3, 4], [3, 4]]
+
+
+def test_answers_behind_an_unpadded_stem_are_twice_the_input():
+    model = create_model(
+        "deeplabv3plus",
+        backbone="mobilenet_v2",
+        backbone_options={"pad_stem": False},
+        num_classes=2,
+        dsrl=True,
+    )
+    output = model(torch.randn(2, 3, 33, 50))
+    assert output.logits.shape == (2, 2, 66, 100)
+    assert output.image_sr.shape == (2, 3, 66, 100)
 
 
 @pytest.mark.parametrize("sssr", SSSR_KINDS)

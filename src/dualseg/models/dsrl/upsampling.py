@@ -1,6 +1,7 @@
 """Learned doubling of a map: the step both super-resolution decoders are made of."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualseg.core.geometry import Size
@@ -25,14 +26,18 @@ def double_size(size: Size) -> Size:
 
 
 def crop_to(maps: Tensor, size: Size) -> Tensor:
-    """The top left (B, C, *size) part.
+    """The top left (B, C, *size) part; where that is too small, its last row and column repeat.
 
     Strided convolutions round sizes up, so an exact upsampling of an odd-sized input comes out a
-    few rows and columns too large at the bottom and on the right. Cropping there keeps every other
-    pixel where it belongs; resizing would shift them all.
+    few rows and columns too large at the bottom and on the right; behind a stem without padding
+    sizes are rounded down, and it comes out too small. Cropping and repeating there keep every
+    other pixel where it belongs; resizing would shift them all.
     """
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps  # slicing would cost a zero-filled copy on the way back
+    bottom, right = (max(0, want - have) for want, have in zip(size, maps.shape[-2:], strict=True))
+    if bottom or right:
+        maps = F.pad(maps, (0, right, 0, bottom), mode="replicate")
     return maps[..., : size[0], : size[1]]
 
 
