@@ -56,16 +56,22 @@ def test_blocks_behind_a_lost_stride_are_dilated():
     assert dilations(DenseNet("dense30k12", output_stride=16)) == [{1}, {1}, {2}, {4}]
 
 
-def test_a_lost_stride_leaves_every_other_value_as_it_was():
-    # The weights see the same pixels: at every second place the dilated map holds the strided one.
-    strided, dilated = DenseNet("densenet121").eval(), DenseNet("densenet121", output_stride=16)
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_a_lost_stride_leaves_every_other_value_as_it_was(output_stride):
+    # The weights see the same pixels: at every 2nd or 4th place the dilated map holds the strided.
+    strided = DenseNet("densenet121").eval()
+    dilated = DenseNet("densenet121", output_stride=output_stride).eval()
     dilated.load_state_dict(strided.state_dict())
     images = torch.randn(1, 3, 256, 256)
     with torch.no_grad():
-        coarse, fine = strided(images)[-1], dilated.eval()(images)[-1]
+        coarse, fine = strided(images)[-1], dilated(images)[-1]
+    step = 32 // output_stride
     inside = slice(3, 5)  # away from the padding, which the two pad differently
     torch.testing.assert_close(
-        fine[..., ::2, ::2][..., inside, inside], coarse[..., inside, inside], rtol=1e-3, atol=1e-3
+        fine[..., ::step, ::step][..., inside, inside],
+        coarse[..., inside, inside],
+        rtol=1e-3,
+        atol=1e-3,
     )
 
 
@@ -95,6 +101,25 @@ def test_a_transition_that_lost_its_stride_averages_or_only_mixes_channels():
     expected = torch.tensor([[2.0, 3.0, 3.5], [3.5, 4.5, 5.0]])
     torch.testing.assert_close(average(maps)[0, 0], expected)
     assert len(pooled_transition(4, 4, shrinks=False, averages=False, squeeze_excite=None)) == 3
+
+
+def test_a_dilated_average_reaches_two_right_and_down_and_at_the_edge_holds_what_there_is():
+    maps = torch.arange(12.0).view(1, 1, 3, 4).expand(1, 4, 3, 4)
+    average = pooled_transition(
+        4, 4, shrinks=False, averages=True, squeeze_excite=None, dilation=2
+    )[3]
+    expected = torch.tensor([[5.0, 6.0, 6.0, 7.0], [5.0, 6.0, 6.0, 7.0], [9.0, 10.0, 10.0, 11.0]])
+    torch.testing.assert_close(average(maps)[0, 0], expected)
+    assert torch.equal(average(maps[..., :1, :1]), maps[..., :1, :1])
+
+
+def test_the_wide_family_averages_neighbours_as_its_authors_do():
+    def reach(name):
+        network = DenseNet(name, output_stride=8)
+        return [transition[3].dilation for transition in network.transitions[1:]]
+
+    assert reach("densenet121") == [1, 2]
+    assert reach("dense121k32") == [1, 1]
 
 
 def test_latter_pooling_reaches_the_transitions_that_lost_their_stride():

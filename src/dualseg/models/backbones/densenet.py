@@ -63,7 +63,8 @@ class DenseNet(nn.Module):
     """Four dense blocks; a block's map is the feature, before the transition that shrinks it.
 
     The `denseNkG` family is as its authors built it: no batch norm and no ReLU in the stem, none at
-    the end (its heads begin with them), blocks dilated by 1, 1, 2, 4 at output stride 16 too.
+    the end (its heads begin with them), blocks dilated by 1, 1, 2, 4 at output stride 16 too, and
+    2x2 windows of its transitions never dilated.
 
     Args:
         name: See `densenet_plan`.
@@ -74,8 +75,9 @@ class DenseNet(nn.Module):
         transition: "pooled": 1x1 convolution and 2x2 average; "residual": a bottleneck with the
             stride in its 3x3, added to its input (the source's `transitionsenet2`, with a
             transition_squeeze_excite of 2); it cannot compress.
-        latter_pooling: Pooled transitions that lost their stride still average 2x2 windows, which
-            keeps trained weights exact; else they only mix channels.
+        latter_pooling: Pooled transitions that lost their stride still average 2x2 windows, dilated
+            like the block before them, which keeps a classification network's weights exact; else
+            they only mix channels.
         squeeze_excite: Reduction of a gate on the new channels of every dense layer; None for none.
         transition_squeeze_excite: Reduction of a gate in every transition; None for none.
         dropout: Behind every transition, value by value; the source's scripts take 0.2.
@@ -151,6 +153,7 @@ class DenseNet(nn.Module):
                     shrinks=shrinks,
                     averages=latter_pooling,
                     squeeze_excite=transition_squeeze_excite,
+                    dilation=lost if plan.is_classic else 1,
                 )
                 channels = narrow
             self.transitions.append(between)

@@ -71,17 +71,39 @@ def pooled_transition(
     shrinks: bool,
     averages: bool,
     squeeze_excite: int | None,
+    dilation: int = 1,
 ) -> nn.Sequential:
-    """Batch norm, ReLU and a 1x1; then 2x2 averages, of stride 2 where it shrinks; then a gate."""
+    """Batch norm, ReLU and a 1x1; then 2x2 averages, of stride 2 where it shrinks; then a gate.
+
+    Where it averages without shrinking, the four values stand `dilation` apart.
+    """
     layers = _norm_relu_conv(in_channels, out_channels, 1)
     if shrinks:
         layers.append(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
     elif averages:
-        # The border repeats, so that an edge is the average of what there is.
-        layers.append(nn.Sequential(nn.ReplicationPad2d((0, 1, 0, 1)), nn.AvgPool2d(2, stride=1)))
+        layers.append(SameAverage(dilation))
     if squeeze_excite is not None:
         layers.append(SqueezeExcite(out_channels, squeeze_excite))
     return nn.Sequential(*layers)
+
+
+class SameAverage(nn.Module):
+    """Average of four values `dilation` apart, to the right and down; an edge's of what there is.
+
+    Shape: (B, C, h, w) -> the same
+    """
+
+    def __init__(self, dilation: int):
+        super().__init__()
+        self.dilation = dilation
+
+    def forward(self, maps: Tensor) -> Tensor:
+        for dim in (-1, -2):
+            reach = min(self.dilation, maps.shape[dim])
+            kept = maps.shape[dim] - reach
+            neighbours = maps.narrow(dim, reach, kept), maps.narrow(dim, kept, reach)
+            maps = (maps + torch.cat(neighbours, dim)) / 2
+        return maps
 
 
 class ResidualTransition(nn.Module):
