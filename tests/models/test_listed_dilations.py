@@ -29,6 +29,13 @@ def test_what_is_named_is_dilated_and_nothing_else():
     assert body(torch.zeros(1, 1, 9, 8)).shape == (1, 1, 5, 4)
 
 
+def test_a_convolution_that_keeps_its_dilation_keeps_its_padding():
+    body = Body()
+    body.first = nn.Conv2d(1, 1, 4, stride=4)  # cuts patches
+    set_dilations(body, {"last": 2})
+    assert body(torch.zeros(1, 1, 8, 12)).shape == (1, 1, 2, 3)
+
+
 def test_a_dilated_filter_reads_at_its_distance():
     body = Body()
     set_dilations(body, {"first": 3})

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dualseg.core.errors import InputError
+from dualseg.models.backbones.create import create_backbone
 from dualseg.models.backbones.timm_backbone import TimmBackbone
 
 
@@ -72,6 +73,24 @@ def test_an_unpadded_stem_loses_the_last_row():
     # (64 - 3) // 2 + 1 = 31 and (65 - 3) // 2 + 1 = 32 positions after the stem.
     assert [f.shape[-2] for f in backbone(torch.zeros(1, 3, 64, 64))] == [31, 16, 8, 4, 4]
     assert [f.shape[-2] for f in backbone(torch.zeros(1, 3, 65, 65))] == [32, 16, 8, 4, 4]
+
+
+@pytest.mark.parametrize("options", [{}, {"pad_before_expand": True}, {"pad_stem": False}])
+def test_listed_dilations_that_say_what_the_rules_gave_change_nothing(options):
+    ruled = TimmBackbone("mobilenet_v2", output_stride=16, **options).eval()
+    listed = {
+        name: module.dilation[0]
+        for name, module in ruled.body.named_modules()
+        if isinstance(module, nn.Conv2d) and module.dilation[0] > 1
+    }
+    assert listed == {"blocks.5.1.conv_dw": 2, "blocks.5.2.conv_dw": 2, "blocks.6.0.conv_dw": 2}
+    backbone = create_backbone(
+        "mobilenet_v2", output_stride=16, options=options | {"dilations": listed}
+    ).eval()
+    backbone.load_state_dict(ruled.state_dict())
+    images = torch.randn(1, 3, 64, 65)
+    for feature, expected in zip(backbone(images), ruled(images), strict=True):
+        torch.testing.assert_close(feature, expected)
 
 
 @pytest.mark.parametrize("options", [{"pad_before_expand": True}, {"pad_stem": False}])

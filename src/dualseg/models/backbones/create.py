@@ -14,7 +14,6 @@ from dualseg.models.backbones.densenet import DenseNet, densenet_plan
 from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.backbones.drn import DRN
 from dualseg.models.backbones.families import FAMILIES, OTHERS, Family
-from dualseg.models.backbones.listed_dilations import set_dilations
 from dualseg.models.backbones.mobilenet_v3 import MobileNetV3Large
 from dualseg.models.backbones.timm_backbone import ALIASES, TimmBackbone
 from dualseg.models.backbones.vgg import VGG16
@@ -79,7 +78,6 @@ def create_backbone(
         raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
     options = _checked_options(name, options or {})
     norm_eps = options.pop("norm_eps", None)
-    dilations = options.pop("dilations", None)
     if _is_our_own(name):
         _refuse_dilation_rules(name, stem, first_block, multi_grid)
         backbone = _create_own(name, output_stride, options, in_channels, pretrained)
@@ -94,8 +92,6 @@ def create_backbone(
             pretrained=pretrained,
             **options,
         )
-        if dilations is not None:
-            set_dilations(backbone.body, dilations)
     if norm_eps is not None:
         set_norm_eps(backbone, norm_eps)  # type: ignore[arg-type]
     return backbone

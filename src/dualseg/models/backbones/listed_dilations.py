@@ -15,7 +15,7 @@ def set_dilations(body: nn.Module, dilations: Mapping[str, int]) -> None:
     MobileNetV2) or in the first of two convolutions of a block (its ResNet-18).
 
     Args:
-        body: A backbone whose convolutions pad half of what they see.
+        body: A backbone; the convolutions whose dilation changes pad half of what they see.
         dilations: Such as `{"layer4.0.conv2": 2}`; names are those inside `body`.
 
     Raises:
@@ -39,5 +39,7 @@ def set_dilations(body: nn.Module, dilations: Mapping[str, int]) -> None:
         raise InputError("backbone option dilations:", first_few(problems))
     for name, convolution in spatial.items():
         dilation = dilations.get(name, 1)
+        if convolution.dilation == (dilation, dilation):
+            continue  # its padding too stays as it is: a 4x4 that cuts patches has none
         convolution.dilation = (dilation, dilation)
         convolution.padding = tuple(dilation * (side // 2) for side in convolution.kernel_size)

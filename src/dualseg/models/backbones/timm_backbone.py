@@ -1,7 +1,7 @@
 """Any timm network that gives features, under our own names and dilation policy."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +23,7 @@ from dualseg.models.backbones.dilation import (
     apply_output_stride,
 )
 from dualseg.models.backbones.features import FeatureInfo
+from dualseg.models.backbones.listed_dilations import set_dilations
 from dualseg.models.backbones.mobilenet_v2 import (
     leave_stem_unpadded,
     move_padding_before_expansion,
@@ -62,6 +63,8 @@ class TimmBackbone(nn.Module):
         stride_on: ResNets with bottlenecks only. "1x1" is the Caffe style of DeepLab v2.
         pad_before_expand: MobileNetV2 only; see `mobilenet_v2.py`.
         pad_stem: MobileNetV2 only; False as in VainF's port, see `mobilenet_v2.py`.
+        dilations: Of single convolutions by their names, and 1 for all others, whatever the rules
+            above give; see `set_dilations`.
         depth: Keep so many features and no layer behind them (3: the PSPNet of
             segmentation_models_pytorch); all where not given.
         drop_path_rate: Stochastic depth: the probability, from 0 to below 1, with which an image
@@ -91,6 +94,7 @@ class TimmBackbone(nn.Module):
         stride_on: StrideOn = "3x3",
         pad_before_expand: bool = False,
         pad_stem: bool = True,
+        dilations: Mapping[str, int] | None = None,
         depth: int | None = None,
         drop_path_rate: float = 0.0,
         in_channels: int = 3,
@@ -124,6 +128,8 @@ class TimmBackbone(nn.Module):
             if not hasattr(body, "layer4"):
                 raise InputError(f"depth {depth} cuts off the stage that multi_grid is for")
             apply_multi_grid(body.layer4, multi_grid)  # type: ignore[arg-type]
+        if dilations is not None:
+            set_dilations(body, dilations)
         # The rest shifts borders or sizes by one, so it follows everything that measures sizes.
         if ceil_pool:
             round_pooling_up(body)
