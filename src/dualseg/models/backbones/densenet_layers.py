@@ -98,12 +98,9 @@ class SameAverage(nn.Module):
         self.dilation = dilation
 
     def forward(self, maps: Tensor) -> Tensor:
-        for dim in (-1, -2):
-            reach = min(self.dilation, maps.shape[dim])
-            kept = maps.shape[dim] - reach
-            neighbours = maps.narrow(dim, reach, kept), maps.narrow(dim, kept, reach)
-            maps = (maps + torch.cat(neighbours, dim)) / 2
-        return maps
+        reach = self.dilation
+        maps = (maps + torch.cat([maps[..., reach:], maps[..., -reach:]], dim=-1)) / 2
+        return (maps + torch.cat([maps[..., reach:, :], maps[..., -reach:, :]], dim=-2)) / 2
 
 
 class ResidualTransition(nn.Module):
