@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from dualseg.core.facts import FORMAT, ModelFacts
 from dualseg.core.files import json_text, make_folder, write_bytes, write_text
 from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.model import DsrlModel
+from dualseg.models.paper_options import as_stored
 from dualseg.models.segmentation import SegmentationModel
 
 WEIGHTS_FILE = "model.safetensors"
@@ -212,6 +214,7 @@ def parse_facts(plain: Mapping[str, Any], *, origin: Path) -> ModelFacts:
         )
     try:
         facts = ModelFacts.from_dict(plain)
+        facts = replace(facts, architecture=as_stored(facts.architecture))
         num_classes = facts.architecture.get("num_classes", facts.labels.num_classes)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)

@@ -21,6 +21,7 @@ from dualseg.models.heads.create import create_auxiliary_heads, create_head
 from dualseg.models.layers import Activation
 from dualseg.models.necks.jpu import JPU
 from dualseg.models.necks.pyramid import SimplePyramid
+from dualseg.models.paper_options import with_paper_options
 from dualseg.models.segmentation import Classifier, Resizer, SegmentationModel
 
 Auxiliary = bool | Literal["all"]
@@ -70,8 +71,9 @@ def create_model(
             "full" takes its stage's, "group" keeps the one before it in the whole stage,
             "undilated" has none.
         multi_grid: Factor on the dilation of each block of a ResNet's last stage.
-        backbone_options: What only some backbones know; see `create_backbone`. For BiSeNet also
-            `spatial_channels`: of its spatial path's strided layers, and of its feature.
+        backbone_options: What only some backbones know; see `create_backbone`. Those not given are
+            the paper's. For BiSeNet also `spatial_channels`: of its spatial path's strided layers,
+            and of its feature.
         atrous_rates: Of ASPP and the like; 6, 12, 18 at stride 16 where not given.
         head_variant: Where libraries differ; see the head.
         head_options: What only some heads know, such as `channels`; see the head.
@@ -100,7 +102,7 @@ def create_model(
         name, num_classes, in_channels, output_stride, first_block, neck, atrous_rates
     )
     options = _dsrl_options(dsrl)
-    backbone_options = _backbone_options(name, head_variant, backbone, backbone_options)
+    backbone_options = with_paper_options(name, head_variant, backbone, backbone_options)
     architecture = {
         "name": name,
         "backbone": backbone,
@@ -108,7 +110,7 @@ def create_model(
         "stem": stem,
         "first_block": first_block,
         "multi_grid": list(multi_grid) if multi_grid else None,
-        "backbone_options": dict(backbone_options),
+        "backbone_options": backbone_options,
         "atrous_rates": list(atrous_rates) if atrous_rates else None,
         "head_variant": head_variant,
         "head_options": dict(head_options or {}),
@@ -209,19 +211,6 @@ def _head_variant(name: str, variant: str | None, oc: str | None) -> str | None:
             f"{name} has no head_variant {variant!r}; allowed: {', '.join(known) or 'none'}"
         )
     return variant
-
-
-def _backbone_options(
-    name: str, variant: str | None, backbone: str, given: Mapping[str, Any] | None
-) -> Mapping[str, Any]:
-    """The paper's, unless others are given."""
-    if given is None and name == "deeplabv1" and backbone == "vgg16":
-        return {"pools": "large_fov"}
-    if given is None and name == "pspnet" and variant == "smp":
-        return {"depth": 3}
-    if given is None and name == "densenet_fusion" and not backbone.startswith("densenet"):
-        return {"stem": "deep", "compression": False, "latter_pooling": False, "dropout": 0.2}
-    return given or {}
 
 
 def _create_neck(

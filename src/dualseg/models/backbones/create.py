@@ -74,7 +74,7 @@ def create_backbone(
     Raises:
         InputError: An unknown name or option, or something the backbone cannot do.
     """
-    if _family(name) is OTHERS and not timm.is_model(name):
+    if family_of(name) is OTHERS and not timm.is_model(name):
         raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
     options = _checked_options(name, options or {})
     norm_eps = options.pop("norm_eps", None)
@@ -112,7 +112,8 @@ def set_norm_eps(backbone: nn.Module, eps: float) -> None:
         norm.eps = float(eps)
 
 
-def _family(name: str) -> Family:
+def family_of(name: str) -> Family:
+    """What can be asked of a backbone of this name."""
     if densenet_plan(name) is not None:
         return FAMILIES["DenseNet"]
     return next((family for family in FAMILIES.values() if name in family.names), OTHERS)
@@ -121,11 +122,11 @@ def _family(name: str) -> Family:
 def _is_our_own(name: str) -> bool:
     """Whether its dilation is its own affair."""
     own = (FAMILIES[family] for family in ("MobileNetV3", "DRN", "DenseNet", "VGG"))
-    return _family(name) in own
+    return family_of(name) in own
 
 
 def _checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    allowed = _family(name).options
+    allowed = family_of(name).options
     for option in options:
         if option not in allowed:
             raise InputError(
