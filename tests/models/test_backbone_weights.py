@@ -89,6 +89,13 @@ def test_a_training_checkpoint_is_no_plain_state_dict(tmp_path):
         weights.read_weights(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize("content", ["<!doctype html>", "version https://git-lfs.github.com/spec"])
+def test_a_page_or_a_pointer_saved_as_weights_is_told_to_be_downloaded_anew(content, tmp_path):
+    (tmp_path / "w.pth").write_text(content)
+    with pytest.raises(InputError, match=r"w\.pth is no weights file; .* download it anew"):
+        weights.read_weights(tmp_path / "w.pth")
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(InputError, match=r"there is no weights file nowhere\.safetensors"):
         TimmBackbone("resnet18", pretrained="nowhere.safetensors")

@@ -150,6 +150,12 @@ def test_a_sub_pixel_convolution_starts_as_nearest_neighbour():
     torch.testing.assert_close(blocks, blocks[..., :1, :1].expand_as(blocks))
 
 
+@pytest.mark.parametrize("kind", ["official", "sanje2v"])
+def test_two_doublings_are_refused_where_one_is_needed(kind):
+    with pytest.raises(InputError, match="a map of stride 1 needs only twice"):
+        SSSRDecoder(8, 1, 3, kind=kind)
+
+
 def test_an_unknown_option_lists_the_nearest():
     with pytest.raises(InputError, match="did you mean sssr"):
         build(ssr="bilinear")

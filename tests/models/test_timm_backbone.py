@@ -101,6 +101,16 @@ def test_a_transformer_sees_the_image_padded_at_the_bottom_and_right():
         torch.testing.assert_close(feature, whole[..., :4, :3])
 
 
+def test_a_network_that_rounds_its_map_up_to_whole_patches_has_its_declared_strides():
+    body = TimmBackbone("mobilevitv2_050").eval()
+
+    features = body(torch.zeros(1, 3, 96, 96))
+
+    assert [tuple(f.shape[-2:]) for f in features] == [
+        (-(-96 // info.stride),) * 2 for info in body.feature_info
+    ]
+
+
 def test_channels_last_features_come_channels_first():
     backbone = TimmBackbone("test_mambaout", output_stride=32).eval()
     images = torch.randn(1, 3, 64, 96)

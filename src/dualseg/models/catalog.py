@@ -99,7 +99,16 @@ def create_model(
     backbone, output_stride = fill_in_defaults(name, backbone, output_stride, neck=neck)
     head_variant = _head_variant(name, head_variant, oc)
     check_combination(
-        name, num_classes, in_channels, output_stride, first_block, neck, atrous_rates
+        name,
+        num_classes,
+        in_channels,
+        output_stride,
+        first_block,
+        neck,
+        atrous_rates,
+        multi_grid,
+        auxiliary_channels,
+        auxiliary_activation,
     )
     options = _dsrl_options(dsrl)
     backbone_options = with_paper_options(name, head_variant, backbone, backbone_options)
@@ -226,6 +235,8 @@ def _create_neck(
 def _dsrl_options(dsrl: bool | Mapping[str, Any]) -> DsrlOptions | None:
     if isinstance(dsrl, Mapping):
         return DsrlOptions.from_mapping(dsrl)
+    if not isinstance(dsrl, bool):
+        raise InputError(f"dsrl {dsrl!r} is unknown; use true, false or a mapping of options")
     return DsrlOptions() if dsrl else None
 
 

@@ -6,6 +6,7 @@ from typing import get_args
 from dualseg.core.errors import InputError
 from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.entries import ENTRIES
+from dualseg.models.layers import Activation
 
 NECKS = ("jpu", "pyramid")
 # The strides a head reads, for backbones that have one only.
@@ -24,6 +25,9 @@ def check_combination(
     first_block: str,
     neck: str | None,
     atrous_rates: Sequence[int] | None,
+    multi_grid: Sequence[int] | None,
+    auxiliary_channels: int | None,
+    auxiliary_activation: str,
 ) -> None:
     """Refuses what no network of the catalogue can be; arguments are those of `create_model`.
 
@@ -39,6 +43,16 @@ def check_combination(
     if first_block not in get_args(FirstBlock):
         raise InputError(
             f"first_block {first_block!r} is unknown; use {', '.join(get_args(FirstBlock))}"
+        )
+    for option, numbers in (("atrous_rates", atrous_rates), ("multi_grid", multi_grid)):
+        if numbers is not None and not len(numbers):
+            raise InputError(f"{option} is an empty list; give numbers from 1 up, or leave it out")
+    if auxiliary_channels is not None and auxiliary_channels < 1:
+        raise InputError(f"auxiliary_channels is {auxiliary_channels}; at least 1 is needed")
+    if auxiliary_activation not in get_args(Activation):
+        raise InputError(
+            f"auxiliary_activation {auxiliary_activation!r} is unknown; use "
+            f"{', '.join(get_args(Activation))}"
         )
     if neck is not None and neck not in NECKS:
         raise InputError(f"there is no neck {neck!r}; allowed: {', '.join(NECKS)}, or leave it out")

@@ -146,6 +146,6 @@ def fill_in_defaults(
     if name not in ENTRIES:
         raise InputError(f"there is no model {name!r}; {nearest(name, ENTRIES)}")
     entry = ENTRIES[name]
-    return backbone or entry.backbone, output_stride or (
-        32 if neck == "jpu" else entry.output_stride
-    )
+    if output_stride is None:
+        output_stride = 32 if neck == "jpu" else entry.output_stride
+    return entry.backbone if backbone is None else backbone, output_stride

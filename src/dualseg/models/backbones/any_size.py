@@ -49,13 +49,18 @@ def padded_features(body: nn.Module, images: Tensor, multiple: int) -> list[Tens
     if multiple == 1:
         return _channels_first(body, body(images))
     height, width = images.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
-    features = _channels_first(body, body(F.pad(images, (0, right, 0, bottom))))
-    strides = [(height + bottom) // feature.shape[-2] for feature in features]
+    padded = _pad(images, multiple)
+    features = _channels_first(body, body(padded))
+    strides = [padded.shape[-2] // feature.shape[-2] for feature in features]
     return [
         feature[..., : -(-height // stride), : -(-width // stride)]
         for feature, stride in zip(features, strides, strict=True)
     ]
+
+
+def _pad(images: Tensor, multiple: int) -> Tensor:
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % multiple, 0, -height % multiple))
 
 
 def _channels_first(body: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
@@ -111,12 +116,14 @@ def measure(body: nn.Module, multiple: int, in_channels: int = 3) -> tuple[Featu
     try:
         square = padded_features(body, torch.zeros(1, in_channels, side, side), multiple)
         odd_image = torch.zeros(1, in_channels, 65, max(97, multiple + 1))
-        odd = padded_features(body, odd_image, multiple)
+        # As it comes out: what is cut off afterwards would hide a map of another size.
+        padded_image = _pad(odd_image, multiple)
+        odd = _channels_first(body, body(padded_image))
     finally:
         body.train(was_training)
     info = tuple(FeatureInfo(feature.shape[1], side // feature.shape[-1]) for feature in square)
     _check_sizes(square, info, (side, side))
-    _check_sizes(odd, info, (65, max(97, multiple + 1)))
+    _check_sizes(odd, info, (padded_image.shape[-2], padded_image.shape[-1]))
     return info
 
 

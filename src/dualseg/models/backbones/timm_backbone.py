@@ -227,7 +227,7 @@ def _shorten(body: nn.Module, name: str, depth: int) -> None:
     """Removes every layer behind the `depth`-th feature."""
     returned = getattr(body, "return_layers", None)
     if not isinstance(body, nn.ModuleDict) or not isinstance(returned, dict):
-        raise InputError(f"{name} cannot be cut short; leave depth out")
+        raise InputError(f"{name} cannot be cut short; set depth to null")
     if not 1 <= depth <= len(returned):
         raise InputError(f"depth {depth}: {name} gives 1 to {len(returned)} features")
     kept = list(returned.items())[:depth]

@@ -4,6 +4,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from zipfile import is_zipfile
 
 import timm
 import torch
@@ -21,6 +22,7 @@ from dualseg.models.backbones.efficientnet_names import (
 
 HUB_ANSWER_SECONDS = 5.0
 HUB_FILE = "model.safetensors"
+PICKLE_START = b"\x80"  # of every torch file that is no zip archive
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -40,6 +42,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
         raise InputError(f"{path} is no readable weights file ({first_line(error)})") from error
     except Exception as error:  # torch's weights_only reader raises pickle's own error class
+        with path.open("rb") as file:
+            is_torchs = file.read(1) == PICKLE_START or is_zipfile(path)
+        if not is_torchs:
+            raise InputError(
+                f"{path} is no weights file; it may be a web page or the pointer that Git LFS "
+                "leaves in a file's place: download it anew"
+            ) from error
         raise InputError(f"{path} holds more than tensors and is refused") from error
     if isinstance(weights, dict) and all(isinstance(v, Tensor) for v in weights.values()):
         return dict(weights)

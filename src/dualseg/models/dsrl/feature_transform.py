@@ -19,8 +19,9 @@ class FeatureTransform(nn.Module):
     """Feature transform module: 1x1 convolution, batch norm, ReLU on the label side.
 
     Both sides are average-pooled to 1/`subsampling` of the output's size, for memory. A 1x1
-    convolution and average pooling commute, so pooling first changes only where the ReLU stands,
-    and saves a full-size map.
+    convolution and average pooling commute, so pooling first only moves the batch norm and the ReLU
+    behind the average, and saves a full-size map. In training the batch norm's statistics are then
+    those of averages, whose variance is smaller.
 
     Args:
         seg_channels: Channels of the label-side features.

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError, nearest
@@ -36,25 +37,31 @@ class DsrlOptions:
     sssr: SssrKind = "deconvolution"
     sisr: SisrKind = "espcn"
     affinity_features: Literal["before_prediction", "after_prediction"] = "before_prediction"
-    affinity_subsampling: int = 8
+    affinity_subsampling: PositiveInt = 8
     ftm: Literal["seg", "both"] = "seg"
-    frozen: tuple[str, ...] = ()
+    frozen: tuple[Literal["sisr_decoder", "ftm"], ...] = ()
     inference_only: bool = False
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> "DsrlOptions":
-        """Checks the names; a list becomes a tuple.
+        """Checks names and values; a list becomes a tuple.
 
         Raises:
-            InputError: An unknown option.
+            InputError: An unknown option, or a value it cannot have.
         """
-        known = cls.__dataclass_fields__
-        for name in options:
+        known = get_type_hints(cls, include_extras=True)
+        checked = {}
+        for name, value in options.items():
             if name not in known:
                 raise InputError(f"there is no dsrl option {name!r}; {nearest(name, known)}")
-        plain = dict(options)
-        plain["frozen"] = tuple(plain.get("frozen", ()))
-        return cls(**plain)
+            try:
+                checked[name] = TypeAdapter(known[name]).validate_python(value)
+            except ValidationError as error:
+                why = error.errors()[0]["msg"]
+                raise InputError(
+                    f"dsrl option {name!r} is {value!r}: {why[:1].lower()}{why[1:]}"
+                ) from None
+        return cls(**checked)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `model.json`."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dualseg.config.dsrl import SssrKind
+from dualseg.core.errors import InputError
 from dualseg.core.geometry import Size, resize_logits
 from dualseg.models.dsrl.upsampling import crop_to, deconv_bn_relu, double_size, icnr_
 from dualseg.models.layers import conv_bn_relu
@@ -47,6 +48,9 @@ class SSSRDecoder(nn.Module):
         dropout: Before the classifier.
 
     Shape: (B, in_channels, h, w) -> logits (B, K, 2H, 2W), features before the prediction layer
+
+    Raises:
+        InputError: "official" or "sanje2v" on a map of stride 1.
 
     Source: Wang et al. 2020, section 3.1; the variants from the repositories they are named after.
     """
@@ -172,14 +176,14 @@ def _official(in_channels: int, stride: int, num_classes: int) -> Parts:
         return [deconvolution, nn.BatchNorm2d(num_classes), nn.PReLU(num_classes)]
 
     classify = nn.Conv2d(in_channels, num_classes, 1)
-    predict = nn.Sequential(classify, Bilinear(stride // 2), *block(), *block())
+    predict = nn.Sequential(classify, Bilinear(_half("official", stride)), *block(), *block())
     return Parts(nn.Identity(), predict, in_channels)
 
 
 def _sanje2v(in_channels: int, stride: int, num_classes: int) -> Parts:
     predict = nn.Sequential(
         nn.Conv2d(in_channels, num_classes, 1),
-        Bilinear(stride // 2, align_corners=True),
+        Bilinear(_half("sanje2v", stride), align_corners=True),
         nn.Dropout(0.2),
         nn.ConvTranspose2d(num_classes, num_classes, 2, stride=2, bias=False),
         nn.BatchNorm2d(num_classes),
@@ -188,6 +192,16 @@ def _sanje2v(in_channels: int, stride: int, num_classes: int) -> Parts:
         nn.ConvTranspose2d(num_classes, num_classes, 2, stride=2),
     )
     return Parts(nn.Identity(), predict, in_channels)
+
+
+def _half(kind: SssrKind, stride: int) -> int:
+    """What is left to enlarge before two doublings."""
+    if stride == 1:
+        raise InputError(
+            f"the label decoder {kind!r} enlarges at least four times, and a map of stride 1 needs "
+            "only twice; use another sssr, such as deconvolution"
+        )
+    return stride // 2
 
 
 _BUILDERS = {
