@@ -5,6 +5,7 @@ import torchvision
 from torch import nn
 
 from dualseg.core.errors import InputError
+from dualseg.models.backbones.dilation import apply_output_stride
 from dualseg.models.backbones.timm_backbone import TimmBackbone
 
 
@@ -157,3 +158,59 @@ def test_mobilenet_v2_really_reaches_stride_8():
     backbone = TimmBackbone("mobilenet_v2", output_stride=8).eval()
     features = backbone(torch.randn(1, 3, 64, 96))
     assert features[-1].shape == (1, 320, 8, 12)
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("name", ["res2net50_14w_8s", "skresnet18"])
+def test_layers_with_a_dilation_or_a_window_of_their_own_are_timms_network(name, output_stride):
+    theirs = timm.create_model(name, features_only=True, output_stride=output_stride).eval()
+    for norm in (m for m in theirs.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.constant_(norm.weight, 0.5)  # the last of each block would hide it with a zero
+    ours = TimmBackbone(name, output_stride=output_stride).eval()
+    ours.body.load_state_dict(theirs.state_dict())
+    images = torch.randn(1, 3, 64, 96)
+    expected = theirs(images)[-1]
+    assert expected.std() > 0
+    torch.testing.assert_close(ours(images)[-1], expected)
+
+
+class Chain(nn.Sequential):
+    """A stem of stride 16, then what is tested; answers with its last map alone."""
+
+    def __init__(self, *layers):
+        super().__init__(
+            nn.Conv2d(3, 4, 17, stride=4, padding=8), nn.Conv2d(4, 4, 9, 4, 4), *layers
+        )
+
+    def forward(self, images):
+        return [super().forward(images)]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.AvgPool2d(3, 2, padding=1), nn.Conv2d(4, 4, 3, padding=1)],
+        [nn.AvgPool2d(2, 2, count_include_pad=False), nn.Conv2d(4, 4, 3, padding=1)],
+        [nn.Conv2d(4, 4, 3, 2, padding=2, dilation=2), nn.Conv2d(4, 4, 3, padding=2, dilation=2)],
+        [nn.Conv2d(4, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, padding=(2, 3), dilation=(2, 3))],
+    ],
+)
+def test_every_second_position_is_the_strided_networks(layers):
+    images = torch.randn(1, 3, 128, 128)
+    body = Chain(*layers)
+    expected = body(images)[0]
+    apply_output_stride(body, 16, "contract")
+    torch.testing.assert_close(body(images)[0][..., ::2, ::2], expected)
+
+
+def test_a_layer_that_runs_twice_is_dilated_once():
+    twice = nn.Conv2d(4, 4, 3, padding=1)
+    apply_output_stride(Chain(nn.Conv2d(4, 4, 3, 2, 1), twice, twice), 16, "contract")
+    assert twice.dilation == (2, 2)
+
+
+@pytest.mark.parametrize("pool", [nn.AvgPool2d(3, 1, padding=1), nn.MaxPool2d(3, 1, padding=1)])
+def test_a_window_that_would_have_to_be_dilated_is_refused(pool):
+    body = Chain(nn.Conv2d(4, 4, 3, 2, 1), pool)
+    with pytest.raises(InputError, match=r"layer 3 \(\w+Pool2d\) cannot be dilated"):
+        apply_output_stride(body, 16, "contract")

@@ -63,7 +63,7 @@ def apply_output_stride(
     """
     probes = probe_strides(body, probe_size, in_channels)
     stage_strides = _stage_strides(probes) if first_block == "group" else {}
-    for probe in probes:
+    for probe in {probe.name: probe for probe in probes}.values():  # once, where it runs twice
         if probe.stride_out <= output_stride:
             continue
         if first_block == "group":
@@ -94,7 +94,7 @@ def apply_multi_grid(stage: nn.Module, multi_grid: Sequence[int]) -> None:
     for block, factor in zip(blocks, multi_grid, strict=True):
         for module in block.modules():
             if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
-                _dilate(module, module.dilation[0] * factor)
+                _dilate(module, factor)
 
 
 @torch.no_grad()
@@ -161,14 +161,32 @@ def _rewrite(body: nn.Module, probe: Probe, dilation: int) -> None:
         if max(module.kernel_size) > 1:
             _dilate(module, dilation)
     elif isinstance(module, nn.AvgPool2d) and probe.loses_stride:
-        # The average-pooled shortcut of a ResNet-D keeps its 2x2 window and the map's size, as in
-        # timm; mmsegmentation and gluon-cv drop the pooling where the stride is gone.
-        body.set_submodule(probe.name, AvgPool2dSame(2, stride=1, count_include_pad=False))
-    elif probe.loses_stride:
+        _keep_size(body, probe.name, module)
+    elif probe.loses_stride or (_reach(module) and dilation > 1):
         kind = type(module).__name__
         raise InputError(
             f"layer {probe.name} ({kind}) cannot be dilated; use a larger output_stride"
         )
+
+
+def _keep_size(body: nn.Module, name: str, pool: nn.AvgPool2d) -> None:
+    """Takes the stride of an average and leaves its window as it is, undilated."""
+    kernel, padding = _pair(pool.kernel_size), _pair(pool.padding)
+    if all(2 * pad == side - 1 for side, pad in zip(kernel, padding, strict=True)):
+        pool.stride = (1, 1)  # Res2Net's and ResNeSt's 3x3, as their authors do
+    else:
+        # The average-pooled shortcut of a ResNet-D keeps its 2x2 window and the map's size, as in
+        # timm; mmsegmentation and gluon-cv drop the pooling where the stride is gone.
+        body.set_submodule(name, AvgPool2dSame(kernel, stride=1, count_include_pad=False))
+
+
+def _pair(sides: int | tuple[int, int]) -> tuple[int, int]:
+    return (sides, sides) if isinstance(sides, int) else sides
+
+
+def _reach(pool: nn.Module) -> bool:
+    """Whether a pooling layer looks at more than its own position."""
+    return max(_pair(pool.kernel_size)) > 1  # type: ignore[arg-type]
 
 
 def _in_attention(body: nn.Module, name: str) -> bool:
@@ -177,11 +195,13 @@ def _in_attention(body: nn.Module, name: str) -> bool:
     return any("Att" in type(parent).__name__ for parent in parents)
 
 
-def _dilate(convolution: nn.Conv2d, dilation: int) -> None:
+def _dilate(convolution: nn.Conv2d, factor: int) -> None:
+    """Multiplies the dilation it has: a selective kernel of SKNet is dilated from the start."""
     kernel = convolution.kernel_size
-    convolution.dilation = (dilation, dilation)
+    down, right = (factor * own for own in convolution.dilation)
+    convolution.dilation = (down, right)
     if convolution.padding != (0, 0):  # timm's Conv2dSame pads by itself, from its dilation
-        convolution.padding = (dilation * (kernel[0] - 1) // 2, dilation * (kernel[1] - 1) // 2)
+        convolution.padding = (down * (kernel[0] - 1) // 2, right * (kernel[1] - 1) // 2)
 
 
 def _trailing(convolution: nn.Conv2d, name: str, dilation: int) -> "TrailingConv2d":
