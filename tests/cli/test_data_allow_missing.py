@@ -81,3 +81,31 @@ def test_it_is_true_or_false(dualseg, street):
     done = dualseg("data", "check", street)
     assert done.code == 2
     assert "allow_missing: expected true or false, got 'perhaps'" in done.stderr
+
+
+def test_frames_that_camvids_lists_name(dualseg, street):
+    frames = sorted((street / "images").iterdir())
+    for split, some in {"train": frames[:6], "val": frames[6:]}.items():
+        for folder in (split, f"{split}annot"):
+            (street / folder).mkdir()
+        for frame in some:
+            frame.rename(street / split / frame.name)
+            (street / "masks" / frame.name).rename(street / f"{split}annot" / frame.name)
+        lines = [f"{split}/{frame.name} {split}annot/{frame.name}\n" for frame in some]
+        (street / f"{split}.txt").write_text("".join(lines))
+    (street / "dataset.yaml").write_text("class_names: [ground, box]\n")
+    (street / "trainannot" / "3.png").unlink()
+    (street / "val" / "7.png").unlink()
+    refused = dualseg("data", "check", street)
+    assert refused.code == 2
+    assert "1 files that" in refused.stderr
+    assert "allow_missing: true" in refused.stderr
+
+    with (street / "dataset.yaml").open("a") as file:
+        file.write("allow_missing: true\n")
+    allowed = dualseg("data", "check", street, "--json")
+
+    assert allowed.code == 0, allowed.stderr
+    assert "left out: there is no" in allowed.stderr
+    counts = [allowed.json[split]["num_images"] for split in ("train", "val")]
+    assert counts == [5, 1]

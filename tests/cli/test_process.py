@@ -1,5 +1,6 @@
 """The command as a process of its own: signals, exit codes, a full disk."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -74,3 +75,16 @@ def test_help_and_version_of_the_installed_command():
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.startswith("dualseg 0.")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_path_that_is_no_utf8_is_printed_as_the_bytes_it_is(street, tmp_path, encoding):
+    out = os.fsencode(tmp_path) + b"/stra\xdfe.png"
+    finished = subprocess.run(
+        [sys.executable, "-m", "dualseg", "data", "show", street, "--out", out],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=120,
+    )
+    assert (finished.returncode, finished.stdout) == (0, out + b"\n"), finished.stderr
+    assert os.path.getsize(out)

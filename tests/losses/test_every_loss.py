@@ -4,8 +4,10 @@ from every_loss import ADD_UP, EVERY_LOSS, WEIGHED_BY_PIXELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from dualseg.losses import slices
+from dualseg.losses import feature_affinity, lovasz, slices
 from dualseg.losses.lovasz import lovasz_softmax
 
 every_loss = pytest.mark.parametrize("name", EVERY_LOSS)
@@ -176,3 +178,40 @@ def test_fp16_logits_have_their_gradient_when_the_loss_is_scaled(name):
     assert gradient.dtype == torch.float16
     difference = (gradient.float() / scale - wanted).norm() / wanted.norm()
     assert difference < 2e-3
+
+
+class NoDoubles(TorchDispatchMode):
+    """A device that has no fp64, such as Apple's."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float64:
+                raise TypeError(f"{function} gives fp64")
+        return result
+
+
+@pytest.fixture
+def no_doubles(monkeypatch):
+    apple = slices.sum_type(torch.device("mps"))
+    for module in (lovasz, feature_affinity):
+        monkeypatch.setattr(module, "sum_type", lambda _: apple)
+    return NoDoubles()
+
+
+@every_loss
+def test_a_device_without_fp64_gives_the_same(name, no_doubles):
+    logits, target = a_batch(5)
+    expected = value_and_gradient(EVERY_LOSS[name], logits, target)
+    with no_doubles:
+        found = value_and_gradient(EVERY_LOSS[name], logits, target)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("distance", ["l1", "l2"])
+def test_the_affinity_too_is_the_same_there(distance, no_doubles):
+    first, second = torch.randn(2, 2, 4, 5, 6).unbind()
+    expected = feature_affinity.feature_affinity_loss(first, second, distance=distance)
+    with no_doubles:
+        found = feature_affinity.feature_affinity_loss(first, second, distance=distance)
+    torch.testing.assert_close(found, expected)

@@ -1,5 +1,6 @@
 """The `dualseg` command: its subcommands, and what each of them does with errors and signals."""
 
+import io
 import os
 import signal
 import sys
@@ -85,6 +86,8 @@ def main() -> NoReturn:
     if hasattr(signal, "SIGUSR1"):  # asks a training to save; around its steps there is nothing to
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path goes out as the bytes that it is
+        sys.stdout.reconfigure(errors="surrogateescape")
     keep_freed_memory()
     sleep_soon_when_waiting()
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # nothing untrusted is unpickled

