@@ -135,7 +135,30 @@ def test_windows_hold_the_pixels_the_other_reader_gives(kind: str, tmp_path: Pat
         source.close()
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("channels", [(3, 1), (2,)])
+def test_declared_bands_of_a_palette_are_those_of_its_colours(
+    channels: tuple[int, ...], tmp_path: Path
+) -> None:
+    picture = Image.fromarray(random_bands(count=1)[0])
+    picture.putpalette(random_bands(1, 768, 1).tobytes())
+    picture.save(tmp_path / "x.tif")
+    images = ImageSpec(channels=channels)
+    source = GeoTiff(tmp_path / "x.tif", images)
+    part = source.read(0, 0, source.size)
+    source.close()
+    assert np.array_equal(part, read_pixels(tmp_path / "x.tif", images))
+
+
+def test_the_colours_of_a_palette_are_no_single_band(tmp_path: Path) -> None:
+    picture = Image.fromarray(random_bands(count=1)[0])
+    picture.putpalette(list(range(256)) * 3)
+    picture.save(tmp_path / "x.tif")
+    for read in (GeoTiff, read_pixels):
+        with pytest.raises(InputError, match="has 3 bands"):
+            read(tmp_path / "x.tif", ImageSpec(channels=1))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("photometric", ["MINISBLACK", "MINISWHITE"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gray_of_few_bits_or_from_white_is_what_the_other_reader_gives(

@@ -63,8 +63,12 @@ class GeoTiff:
         structure = self.file.tags(ns="IMAGE_STRUCTURE")
         if structure.get("SOURCE_COLOR_SPACE") == "CIELAB":  # handed out as if it were RGB
             raise InputError(f"{self.path} is in CIELab; convert it to RGB first")
-        self.bands = [band + 1 for band in used_bands(self.path, self.file.count, self.images)]
         self.colors = self._palette() if kinds[0] == "palette" else None
+        available = self.file.count if self.colors is None else self.colors.shape[1]
+        used = used_bands(self.path, available, self.images)
+        self.bands = [1] if self.colors is not None else [band + 1 for band in used]
+        if self.colors is not None:
+            self.colors = self.colors[:, used]
         self.levels = self._levels(is_negative=structure.get("MINISWHITE") == "YES")
         flags = self.file.mask_flag_enums
         self.is_all_valid = all("all_valid" in {flag.name for flag in band} for band in flags)
@@ -77,7 +81,7 @@ class GeoTiff:
         with _faults_of(self.path):
             values = self.file.read(self.bands, window=_window(top, left, size))
         if self.colors is not None:
-            return self.colors[values[0]]
+            return finished(self.colors[values[0]], self.images, origin=self.path)
         if self.levels is not None:
             values = self.levels[values]
         values = np.moveaxis(values, 0, 2)
@@ -107,10 +111,12 @@ class GeoTiff:
         return (255 - levels if is_negative else levels).astype(np.uint8)
 
     def _palette(self) -> NDArray[np.uint8]:
+        """(256, 3) colours; (256, 1) of one bit, black and white, which GDAL calls a palette."""
         table = np.zeros((256, 3), np.uint8)
         for index, color in self.file.colormap(1).items():
             table[index] = color[:3]
-        return table
+        is_bilevel = self.file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1"
+        return table[:, :1] if is_bilevel and (table == table[:, :1]).all() else table
 
 
 @contextmanager
