@@ -1,6 +1,7 @@
 """From image files to label PNGs and overlays."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.files import PredictOptions, predict_files, predict_share
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.shares import Share
+from dualseg.inference.written import DEFAULT_KINDS
 
 LEFT_DARK = np.zeros((4, 6, 3), dtype=np.uint8)
 LEFT_DARK[:, 3:] = 255
@@ -345,12 +347,13 @@ def test_results_may_stand_beside_their_inputs(predictor: Predictor, images: Pat
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_masks_beside_images_are_not_replaced(
-    predictor: Predictor, images: Path, tmp_path: Path, resume: bool
+@pytest.mark.parametrize("write", [DEFAULT_KINDS, ["overlay"]])
+def test_masks_beside_images_are_not_replaced_nor_overlaid(
+    predictor: Predictor, images: Path, tmp_path: Path, write: Sequence[str], resume: bool
 ) -> None:
     Image.fromarray(LEFT_DARK[..., 0]).save(images / "a_labels.png")
     before = (images / "a_labels.png").read_bytes()
-    options = PredictOptions(resume=resume)
+    options = PredictOptions(write=write, resume=resume)
     (tmp_path / "link").symlink_to(images)
     for out in (images, tmp_path / "link"):
         with pytest.raises(InputError, match=r"may be masks of yours.*\(--out\)") as caught:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
@@ -182,22 +182,27 @@ def _require_inputs_kept(paths: Sequence[Path], out_dir: Path, plan: FilePlan) -
 def _require_masks_kept(paths: Sequence[Path], out_dir: Path, plan: FilePlan, resume: bool) -> None:
     """Raises InputError where a file beside its image would be replaced that may be the user's:
 
-    labels by hand have the names of results, too. An overlay says that all were predicted.
+    labels by hand have the names of results, too. An overlay says that all were predicted; so none
+    is written beside such labels either, or the next run would take them for its own.
     """
     folder = Path(os.path.realpath(out_dir))
+    with_labels = plan
+    if "overlay" in plan.write and "labels" not in plan.write:
+        with_labels = replace(plan, write=(*plan.write, "labels"))
     problems = []
     for path in paths:
         if path.parent.resolve() != folder:
             continue
         files = plan.files(path, out_dir)
-        standing = [file for file in files.values() if os.path.lexists(file)]
+        passed_over = resume and all(map(os.path.lexists, files.values()))
+        named = with_labels.files(path, out_dir).values()
+        standing = [file for file in named if os.path.lexists(file)]
         overlay = output_files(path, out_dir, ("overlay",))["overlay"]
-        passed_over = resume and len(standing) == len(files)
         if standing and not passed_over and not os.path.lexists(overlay):
             problems.append(f"{standing[0]} stands there without {overlay.name}")
     if problems:
         headline = (
-            "files beside their images would be replaced that may be masks of yours; choose "
+            "files beside their images have the names of results and may be masks of yours; choose "
             "another folder (--out), or remove them:"
         )
         raise InputError(headline, first_few(problems))
