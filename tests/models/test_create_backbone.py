@@ -97,7 +97,7 @@ def test_padding_options_reach_mobilenet_v2():
         ("vgg11", {"drop_path_rate": 0.1}, "vgg11 has no residual blocks .*leave drop_path_rate"),
         ("hrnet_w18_small", {"drop_path_rate": 0.1}, "has no residual blocks"),
         ("vgg16", {"drop_path_rate": 0.1}, "vgg16 has no backbone option 'drop_path_rate'"),
-        ("test_vit", {"depth": 1}, "test_vit cannot be cut short; leave depth out"),
+        ("test_vit", {"depth": 1}, "test_vit cannot be cut short; set depth to null"),
     ],
 )
 def test_options_that_do_not_apply_are_refused(name, options, message):

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+import torch.distributed as dist
 from many import Started, in_processes
 from runs import StopAt, Told, assert_same_outcome, outcome
 from tiny import TinyDataset, TinyNetwork, tiny_recipe
 
 from dualseg.checkpoints.tensors import read_tensors
 from dualseg.core.errors import InputError
+from dualseg.core.processes import joined_processes
 from dualseg.data.catalog import Splits
 from dualseg.data.loading import loaders
 from dualseg.training import network, setup, trainer
@@ -238,6 +240,27 @@ def test_a_run_whose_processes_are_killed_twice_ends_as_if_they_had_not_been(tmp
         assert endings[1 - rank].kind == "OtherProcessFailedError"
     ended_well(in_processes(2, lambda: train(recipe, tmp_path / "killed"), attempt=2))
     assert_same_outcome(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_one_that_still_connects_when_the_first_fails_tells_of_that_failure(monkeypatch):
+    connect = dist.init_process_group
+
+    def connect_slowly(*arguments, store, rank, **options):
+        connect(*arguments, store=store, rank=rank, **options)
+        if rank == 1:
+            time.sleep(0.5)
+            store.set("connected", "yes")
+
+    def fail_in_the_first():
+        with joined_processes() as processes:
+            if processes.is_first:
+                raise InputError("the recipe is wrong")
+            processes.from_first(None)
+
+    monkeypatch.setattr(dist, "init_process_group", connect_slowly)
+    endings = in_processes(2, fail_in_the_first)
+    assert [ending.kind for ending in endings] == ["InputError", "OtherProcessFailedError"]
+    assert endings[0].error == "the recipe is wrong"
 
 
 @pytest.mark.usefixtures("many_images")

@@ -258,6 +258,11 @@ def _join(environment: Mapping[str, str], world: int) -> Processes:
         dist.init_process_group(
             backend, store=own, rank=rank, world_size=world, timeout=timedelta(seconds=seconds)
         )
+        # Others are still connecting when the first one is done. Were it to fail at once, the store
+        # would go with it, and they would tell of that in place of its error.
+        own.set(f"met {rank}", "yes")
+        if holds_store:
+            own.wait([f"met {other}" for other in range(world)])
     except (RuntimeError, ValueError) as error:  # torch's store errors are RuntimeErrors
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise InputError(
