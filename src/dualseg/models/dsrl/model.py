@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_type_hints
 
-from pydantic import PositiveInt, TypeAdapter, ValidationError
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError, nearest
@@ -14,6 +14,7 @@ from dualseg.models.dsrl.feature_transform import FeatureTransform
 from dualseg.models.dsrl.sisr_decoder import SISRDecoder, SisrKind
 from dualseg.models.dsrl.sssr_decoder import SssrKind
 from dualseg.models.dsrl.upsampling import double_size
+from dualseg.models.option_values import checked_value
 from dualseg.models.segmentation import SegmentationModel
 
 
@@ -54,13 +55,7 @@ class DsrlOptions:
         for name, value in options.items():
             if name not in known:
                 raise InputError(f"there is no dsrl option {name!r}; {nearest(name, known)}")
-            try:
-                checked[name] = TypeAdapter(known[name]).validate_python(value)
-            except ValidationError as error:
-                why = error.errors()[0]["msg"]
-                raise InputError(
-                    f"dsrl option {name!r} is {value!r}: {why[:1].lower()}{why[1:]}"
-                ) from None
+            checked[name] = checked_value(f"dsrl option {name!r}", known[name], value)
         return cls(**checked)
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-
 from dualseg.core.errors import InputError
+from dualseg.models.option_values import checked_value
 
 
 def checked_options(
@@ -28,13 +27,7 @@ def checked_options(
         if name not in options:
             continue
         value = options[name]
-        try:
-            checked[name] = TypeAdapter(hints[name]).validate_python(value)
-        except ValidationError as error:
-            why = error.errors()[0]["msg"]
-            raise InputError(
-                f"head option {name!r} of {network} is {value!r}: {why[:1].lower()}{why[1:]}"
-            ) from None
+        checked[name] = checked_value(f"head option {name!r} of {network}", hints[name], value)
         _require_range(network, name, checked[name], given=value)
     return checked
 
