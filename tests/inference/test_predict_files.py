@@ -364,6 +364,16 @@ def test_masks_beside_images_are_not_replaced_nor_overlaid(
     assert (images / "a_labels.png").read_bytes() == before
 
 
+def test_masks_are_not_replaced_where_labels_alone_are_written(
+    predictor: Predictor, images: Path
+) -> None:
+    Image.fromarray(LEFT_DARK[..., 0]).save(images / "a_labels.png")
+    with pytest.raises(InputError, match="may be masks of yours"):
+        predict_files(
+            predictor, [images / "a.png"], images, options=PredictOptions(write=["labels"])
+        )
+
+
 def test_labels_alone_beside_images_are_passed_over_with_resume(
     predictor: Predictor, images: Path
 ) -> None:
