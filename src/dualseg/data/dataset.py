@@ -57,6 +57,8 @@ class Pair:
     label: Path
 
 
+Pairs = dict[str, tuple[Pair, ...]]
+"""Those of each split, by its name."""
 PLAIN = ImageSpec()
 RawValues = NDArray[np.int32] | NDArray[np.uint8]
 

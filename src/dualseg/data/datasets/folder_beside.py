@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
-from dualseg.data.dataset import Pair
+from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 from dualseg.data.datasets.folder_listing import pictures, unread
 from dualseg.data.datasets.folder_names import looks_like_mask, match_names, same_name
 from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists
-
-Pairs = dict[str, tuple[Pair, ...]]
 
 
 def find_side_by_side(

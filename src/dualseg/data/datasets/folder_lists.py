@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
-from dualseg.data.dataset import Pair
+from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 from dualseg.data.datasets.folder_text_lists import (
     MAX_LIST_BYTES,
@@ -19,8 +19,6 @@ from dualseg.data.faults import DatasetError, Fault
 IMAGE_COLUMNS = ("image", "images", "image_path", "img")
 MASK_COLUMNS = ("mask", "label", "mask_path", "label_path", "annotation")
 DELIMITERS = ",;\t"
-
-Pairs = dict[str, tuple[Pair, ...]]
 
 
 def read_listed_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[str]] | None:

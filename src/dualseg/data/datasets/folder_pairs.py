@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
-from dualseg.data.dataset import Pair
+from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 from dualseg.data.datasets.folder_beside import find_side_by_side
 from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders, unread
@@ -37,7 +37,6 @@ VAL_SHARE = 0.2
 SPLIT_SEED = "dualseg split 0"
 SHOWN = 5
 
-Pairs = dict[str, tuple[Pair, ...]]
 Folders = dict[str, tuple[Path, Path]]
 
 

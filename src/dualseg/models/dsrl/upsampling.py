@@ -35,10 +35,11 @@ def crop_to(maps: Tensor, size: Size) -> Tensor:
     """
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps  # slicing would cost a zero-filled copy on the way back
-    bottom, right = (max(0, want - have) for want, have in zip(size, maps.shape[-2:], strict=True))
+    maps = maps[..., : size[0], : size[1]]
+    bottom, right = size[0] - maps.shape[-2], size[1] - maps.shape[-1]
     if bottom or right:
         maps = F.pad(maps, (0, right, 0, bottom), mode="replicate")
-    return maps[..., : size[0], : size[1]]
+    return maps
 
 
 def icnr_(weight: Tensor, factor: int) -> None:
