@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from camvid_study.hosts import HOSTS, fitted_rates
-from camvid_study.rows import FULL_INPUT, FULL_LABEL, SSSR, Row, combined
+from camvid_study.rows import ALL, FULL_INPUT, FULL_LABEL, SSSR, Row, combined
 from dualseg.training.ablation import VARIANTS
 
 Sections = dict[str, dict[str, Any]]
@@ -36,7 +36,8 @@ COMBINED: tuple[str, ...] = ("balanced crops", "Lovász", "RegNetX-400MF")
 def beyond_rows(size: str, host: str) -> list[Row]:
     """All of one size and host: each change on `full label` and on `+SSSR`.
 
-    Left out is what a host has already, and another backbone where it begins with weights.
+    The teacher stands on all of DSRL too: where each has helped alone, do they together? Left out
+    is what a host has already, and another backbone where it begins with weights.
     """
     rows = []
     teacher = HOSTS[host].teacher or FULL_INPUT
@@ -49,6 +50,7 @@ def beyond_rows(size: str, host: str) -> list[Row]:
             rows.append(_row(EVERY_STRIDE, base, size, host, _every_stride(host)))
         rows.append(_row(TAUGHT, base, size, host, {}, teacher=teacher))
         rows.append(_row(LONGER, base, size, host, {}, length=2.0))
+    rows.append(_row(TAUGHT, ALL, size, host, {}, teacher=teacher))
     joined = combined(*(CHANGES[name] for name in COMBINED if name in fitting))
     for base in (FULL_LABEL, SSSR):
         rows.append(_row(TOGETHER, base, size, host, joined, teacher=teacher, length=2.0))

@@ -199,4 +199,9 @@ def _declared_at(part: str, size: str, host: str) -> list[Row]:
         return ablation
     own = variant_rows(size, host) if part == "variants" else beyond_rows(size, host)
     needed = {name for row in own for name in (*row.needs, *row.against)}
-    return [*(row for row in ablation if row.name in needed), *own]
+    shared = [row for row in ablation if row.name in needed]
+    return [*(_against_those(needed, row) for row in shared), *own]
+
+
+def _against_those(names: set[str], row: Row) -> Row:
+    return replace(row, against=tuple(each for each in row.against if each in names))
