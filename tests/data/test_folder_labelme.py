@@ -39,6 +39,24 @@ def test_a_circle_is_its_centre_and_a_point_of_its_rim(tmp_path: Path) -> None:
     assert description.open("val").label_map(0).tolist() == expected
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3)])
+def test_a_rectangle_may_be_given_by_its_four_corners(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    corners = [(0.0, 0.0), (3.0, 0.0), (3.0, 2.0), (0.0, 2.0)]
+    root = _folder(tmp_path, _shape("c", "rectangle", *(corners[number] for number in order)))
+    expected = [[1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]]
+    assert describe_folder(root).open("val").label_map(0).tolist() == expected
+
+
+def test_two_images_of_one_shapes_file_are_told(tmp_path: Path) -> None:
+    root = _folder(tmp_path, _shape("c", "rectangle", (0, 0), (1, 1)))
+    save(root / "a.jpg", gray(3, 4))
+    with pytest.raises(InputError) as caught:
+        describe_folder(root)
+    assert caught.value.problems == ("a.json has two images",)
+
+
 def test_shapes_without_area_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         describe_folder(_folder(tmp_path, _shape("wire", "linestrip", (0, 0), (3, 3))))

@@ -3,6 +3,7 @@
 Later shapes lie on top. Points outside of the image are cut off at its border.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,9 +119,8 @@ def _pairs(place: Place, declaration: Declaration, left_out: list[str]) -> tuple
     stems = [path.stem for path in images]
     files = {stem: place.labels / f"{stem}.json" for stem in stems}
     missing = [f"{p.name} has no .json" for p in images if not files[p.stem].is_file()]
-    faults = [
-        f"{stem}.json has two images" for stem in sorted({s for s in stems if stems.count(s) > 1})
-    ]
+    times = Counter(stems)
+    faults = [f"{stem}.json has two images" for stem in sorted(times) if times[stem] > 1]
     alone = [file for file in sorted(place.labels.glob("*.json")) if file.stem not in files]
     if place.images == place.labels:  # other JSON files may lie there too
         alone = [file for file in alone if b'"shapes"' in head(file)]
@@ -162,6 +162,9 @@ def _corners(shape: Any) -> Points:
     if kind == "rectangle" and len(points) == 2:
         (left, top), (right, bottom) = points
         return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+    if kind == "rectangle" and len(points) == 4:  # all corners, in whatever order
+        around = np.arctan2(*(points - points.mean(axis=0)).T)
+        return points[np.argsort(around)]
     if kind == "circle" and len(points) == 2:
         radius = float(np.hypot(*(points[1] - points[0])))
         turn = np.linspace(0, 2 * np.pi, CIRCLE_CORNERS, endpoint=False)
