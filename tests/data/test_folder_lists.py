@@ -56,6 +56,17 @@ def test_paths_that_lead_out_are_refused(tmp_path: Path, path: str) -> None:
         describe_folder(tmp_path)
 
 
+def test_two_images_that_differ_in_their_suffix_are_to_be_renamed(tmp_path: Path) -> None:
+    save(_files(tmp_path) / "x/a.png", gray(1, 2))
+    (tmp_path / "pairs.csv").write_text("image,mask\nx/a.jpg,y/a.png\nx/a.png,y/b.png\n")
+    with pytest.raises(DatasetError) as caught:
+        describe_folder(tmp_path)
+    assert caught.value.problems == (
+        "E100 pairs.csv row 3: image a.png has the name of a.jpg in pairs.csv, row 2, but for its "
+        "suffix; rename one of them",
+    )
+
+
 def test_missing_files_and_doubled_images_are_listed(tmp_path: Path) -> None:
     text = "image,mask\nx/a.jpg,y/a.png\nx/a.jpg,y/none.png\n"
     (_files(tmp_path) / "pairs.csv").write_text(text)

@@ -82,7 +82,7 @@ def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs,
     splits: dict[str, list[Pair]] = {}
     faults: list[Fault] = []
     gone: list[str] = []
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, Path]] = {}
     for where, split, image, mask in rows:
         try:
             files = inside(root, image), inside(root, mask)
@@ -99,9 +99,8 @@ def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs,
         faults += [_fault(where, line, LEAVE_OUT) for line in missing]
         name = files[0].relative_to(root).with_suffix("").as_posix()
         if name in seen:
-            found = f"image {name} stands in {seen[name]} too"
-            faults.append(_fault(where, found, "leave it in once"))
-        seen[name] = where
+            faults.append(_twice(where, name, files[0], *seen[name]))
+        seen[name] = where, files[0]
         splits.setdefault(split, []).append(Pair(name, *files))
     if faults:
         raise DatasetError(f"the lists of {root} have faults:", faults)
@@ -111,6 +110,14 @@ def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs,
 def _fault(where: str, found: str, fix: str) -> Fault:
     file, _, row = where.partition(", ")
     return Fault("E100", file, f"{row}: {found}", "", fix)
+
+
+def _twice(where: str, name: str, image: Path, before: str, other: Path) -> Fault:
+    """One image in two rows, or two images that differ in their suffix alone."""
+    if image == other:
+        return _fault(where, f"image {name} stands in {before} too", "leave it in once")
+    found = f"image {image.name} has the name of {other.name} in {before}, but for its suffix"
+    return _fault(where, found, "rename one of them")
 
 
 def _left_out(missing: list[str]) -> list[str]:
