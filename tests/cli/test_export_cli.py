@@ -55,13 +55,45 @@ def test_export_predict_and_evaluate(dualseg, model, street, tmp_path):
     assert "computes in the precision it was exported in" in refused(
         dualseg("predict", out, street / "images", "--out", tmp_path / "p", "--precision", "bf16")
     )
-    for command in (["prune", out, tmp_path / "y.safetensors"], ["inspect", out]):
-        refused(dualseg(*command))
+    for command in (["prune", out, tmp_path / "y.safetensors"], ["edit", out, "source=x"]):
+        assert "needs the network it was made of" in refused(dualseg(*command))
     message = refused(dualseg("export", out, "--format", "torch", "--out", tmp_path / "z.pt2"))
     assert "export the network it was made of" in message
     assert "exists; choose another name" in refused(
         dualseg("export", model, "--format", "torch", "--out", out)
     )
+
+
+FORMATS = [
+    ("onnx", "onnxscript", "x.onnx"),
+    ("openvino", "openvino", "x.xml"),
+    ("torch", "torch", "x.pt2"),
+]
+
+
+@pytest.mark.parametrize(("format_name", "package", "name"), FORMATS)
+def test_an_exported_file_tells_its_facts_and_how_it_was_made(
+    dualseg, model, tmp_path, format_name, package, name
+):
+    pytest.importorskip(package)
+    out = tmp_path / name
+    made = dualseg("export", model, "--format", format_name, "--out", out, "--size", "32x32")
+    assert made.code == 0, made.stderr
+    facts = dualseg("inspect", out, "--json").json
+    note = facts.pop("export")
+    assert facts == dualseg("inspect", model, "--json").json
+    assert (note["precision"], note["size"]) == ("fp32", [32, 32])
+    assert note["parity"]["relative"] <= 1e-4
+    assert dualseg("inspect", out, "--key", "class_names").stdout == "- ground\n- box\n"
+    assert dualseg("inspect", out, "--key", "export.precision").stdout == "fp32\n"
+    assert "export:" in dualseg("inspect", out).stdout
+
+
+def test_inspecting_no_exported_file_is_refused(dualseg, tmp_path):
+    stranger = tmp_path / "stranger.pt2"
+    stranger.write_bytes(b"nothing")
+    assert str(stranger) in refused(dualseg("inspect", stranger))
+    assert "there is no file" in refused(dualseg("inspect", tmp_path / "none.onnx"))
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,37 @@
 """`dualseg inspect`"""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
 from dualseg.cli.console import print_json
-from dualseg.cli.options import Json, Model
+from dualseg.cli.options import Json
 from dualseg.core.errors import InputError, nearest
 
 EXAMPLE = "Example: dualseg inspect runs/camvid --key score"
 
 
 def inspect(
-    model: Model,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run folder, a checkpoint folder, a .safetensors file, an exported file or "
+            "hf://OWNER/NAME.",
+        ),
+    ],
     key: Annotated[
         str | None, typer.Option("--key", help="One fact, dotted: architecture.backbone.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what is known about a model: architecture, classes, input, score and its protocol."""
-    from dualseg.checkpoints.model_files import find_model, read_facts
+    """Show what is known about a model: architecture, classes, input, score and its protocol.
 
-    facts: Any = read_facts(find_model(model)[1]).to_dict()
+    Of an exported file also how it was made and what its gate measured, under `export`.
+    """
+    facts: Any = _facts(model)
     for part in key.split(".") if key else ():
         known = {str(name): fact for name, fact in facts.items()} if isinstance(facts, dict) else {}
         if part not in known:
@@ -34,3 +43,14 @@ def inspect(
         print(
             yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).removesuffix("...\n").strip()
         )
+
+
+def _facts(model: str) -> dict[str, Any]:
+    from dualseg.checkpoints.model_files import find_model, is_exported, read_facts
+
+    if not is_exported(model):
+        return read_facts(find_model(model)[1]).to_dict()
+    from dualseg.export.loading import open_file
+
+    opened = open_file(Path(model))
+    return {**opened.facts.to_dict(), "export": opened.note.to_dict()}
