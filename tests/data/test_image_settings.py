@@ -118,6 +118,16 @@ def test_a_folder_that_says_nothing_is_read_as_the_network_was_trained(tmp_path:
     assert images_of(for_network(_dataset(tmp_path, ImageSpec()), images)) == images
 
 
+def test_what_a_folder_does_not_say_is_as_the_network_was_trained(tmp_path: Path) -> None:
+    trained = ImageSpec((5, 2, 1), min_value=-1, max_value=4)
+    own = ImageSpec(max_pixels=400_000_000)
+    found = for_network(_dataset(tmp_path, own), trained)
+    assert images_of(found) == ImageSpec((5, 2, 1), -1, 4, 400_000_000)
+    assert found.image(0)[0, 0].tolist() == [255, 102, 51]
+    wider = for_network(_dataset(tmp_path, ImageSpec(max_value=10)), trained)
+    assert images_of(wider) == ImageSpec((5, 2, 1), max_value=10)  # a range is said as a whole
+
+
 def test_a_folder_that_says_other_values_is_read_as_it_says(tmp_path: Path) -> None:
     own = ImageSpec(channels=5, max_value=10)
     found = for_network(_dataset(tmp_path, own), ImageSpec(channels=5, max_value=4))

@@ -1,6 +1,8 @@
 """What recipe and data set say of the images, brought together."""
 
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 from dualseg.config import DataSettings
 from dualseg.core.errors import InputError
@@ -16,6 +18,8 @@ from dualseg.data.dataset import (
     images_of,
     with_images,
 )
+
+DECLARED_TOGETHER = (("channels",), ("min_value", "max_value"), ("max_pixels",))
 
 
 def fill_in_mean_std(
@@ -60,13 +64,24 @@ def require_same_bands(model: ImageSpec, data: ImageSpec, *, origin: str) -> Non
 
 
 def for_network(dataset: SegmentationDataset, images: ImageSpec) -> SegmentationDataset:
-    """The data set as a trained network takes it. One that declares nothing is read as the images
-    the network was trained on; one that does is read as it says.
+    """The data set as a trained network takes it: what it declares of its images counts, and for
+    the rest they are read as those that the network was trained on.
 
     Raises:
         InputError: It has another number of bands than the network takes.
     """
-    if images_of(dataset) == PLAIN and hasattr(dataset, "reading"):
-        return with_images(dataset, images)
-    require_same_bands(images, images_of(dataset), origin=f"the split {dataset.split!r}")
-    return dataset
+    own = images_of(dataset)
+    read = images.changed(_declared(own)) if hasattr(dataset, "reading") else own
+    require_same_bands(images, read, origin=f"the split {dataset.split!r}")
+    return with_images(dataset, read)
+
+
+def _declared(own: ImageSpec) -> dict[str, Any]:
+    """The fields that are not those of ordinary pictures."""
+    given, plain = asdict(own), asdict(PLAIN)
+    return {
+        name: given[name]
+        for together in DECLARED_TOGETHER
+        if any(given[name] != plain[name] for name in together)
+        for name in together
+    }
