@@ -108,6 +108,31 @@ def leave_run(run, recipe):
     (run.folder / "config.yaml").write_text(recipe.to_yaml())
 
 
+@pytest.mark.parametrize(
+    ("given", "variant"),
+    [
+        ("low label", "low label"),
+        ("baseline", "low label"),
+        ("low_label", "low label"),
+        ("full_label", "full label"),
+        ("sssr", "+SSSR"),
+        ("+SSSR", "+SSSR"),
+        ("+SISR", "+SSSR +SISR"),
+        ("sssr_sisr", "+SSSR +SISR"),
+        ("+FA", "+SSSR +SISR +FA"),
+        ("sssr_sisr_fa", "+SSSR +SISR +FA"),
+    ],
+)
+def test_a_variant_goes_by_its_name_its_folders_or_what_it_adds(given, variant):
+    plan = plan_ablation(RECIPE, Path("out"), variants=[given])
+    assert [run.variant for run in plan] == [variant]
+
+
+def test_a_variant_named_twice_is_trained_once_in_the_tables_order():
+    plan = plan_ablation(RECIPE, Path("out"), variants=["+FA", "baseline", "low_label"])
+    assert [run.variant for run in plan] == ["low label", "+SSSR +SISR +FA"]
+
+
 def test_unknown_variants_and_full_size_inputs_are_refused():
     with pytest.raises(InputError, match=r"did you mean \+SSSR"):
         plan_ablation(RECIPE, Path("out"), variants=["SSSR"])

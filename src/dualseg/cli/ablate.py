@@ -19,12 +19,21 @@ def ablate(
     data: Data = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each variant.")] = 1,
     variants: Annotated[
-        str | None, typer.Option("--variants", help="Comma-separated; all five where not given.")
+        str | None,
+        typer.Option(
+            "--variants",
+            help="Comma-separated; all five where not given: low_label (or baseline), full_label, "
+            "sssr (or +SSSR), sssr_sisr (or +SISR), sssr_sisr_fa (or +FA).",
+        ),
     ] = None,
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """Train baseline, +SSSR, +SISR, +FA with equal budgets. Stopped, it goes on where it was."""
+    """Train baseline, +SSSR, +SISR, +FA with equal budgets. Stopped, it goes on where it was.
+
+    There are two baselines: the paper's, whose labels are shrunk to the input's size ("low label"),
+    and one that is given them in full ("full label").
+    """
     from dualseg.cli.grid import print_rows, train_grid, write_grid
     from dualseg.cli.many import require_one_process
     from dualseg.cli.recipes import read_recipe

@@ -24,6 +24,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+SHORT_NAMES = {"baseline": "low label", "+SISR": "+SSSR +SISR", "+FA": "+SSSR +SISR +FA"}
+"""By what each variant adds to the one before it; `low_label` and the like are understood too."""
+
+
 @dataclass(frozen=True)
 class AblationRun:
     """One training of the grid.
@@ -49,17 +53,15 @@ def plan_ablation(
     Args:
         recipe: What all runs share. Its `dsrl.enabled` and `dsrl.stage` are set by the variant.
         out: Folder of all runs: `out/VARIANT/seed_N`.
-        variants: Names in `VARIANTS`; all where not given. The order is always that of the table,
-            baselines first.
+        variants: Names in `VARIANTS`, their slugs or `SHORT_NAMES`; all where not given. The order
+            is always that of the table, baselines first.
         num_seeds: Seeds recipe.seed, recipe.seed + 1, ...
 
     Raises:
         InputError: An unknown variant, or a recipe that sees its images at full size.
     """
-    for name in variants or ():
-        if name not in VARIANTS:
-            raise InputError(f"there is no variant {name!r}; {nearest(name, VARIANTS)}")
-    names = [name for name in VARIANTS if variants is None or name in variants]
+    chosen = VARIANTS if variants is None else [_full_name(name) for name in variants]
+    names = [name for name in VARIANTS if name in chosen]
     if recipe.data.input_scale != 0.5:
         raise InputError(
             f"data.input_scale is {recipe.data.input_scale}; an ablation of DSRL needs 0.5 "
@@ -129,6 +131,14 @@ def require_same_recipes(plan: Sequence[AblationRun]) -> None:
             "settings they were made with. What differs:",
             problems,
         )
+
+
+def _full_name(name: str) -> str:
+    known = {full: full for full in VARIANTS} | {slug(full): full for full in VARIANTS}
+    known |= SHORT_NAMES
+    if name not in known:
+        raise InputError(f"there is no variant {name!r}; {nearest(name, known)}")
+    return known[name]
 
 
 def _variant(recipe: Recipe, name: str, seed: int) -> Recipe:
