@@ -1,6 +1,7 @@
 import numpy as np
 from PIL import Image
 
+from dualseg.cli import console
 from dualseg.models.entries import ENTRIES
 
 
@@ -48,6 +49,31 @@ def test_the_embedded_data_can_be_written_and_checked(dualseg, tmp_path, monkeyp
     assert found.json["train"]["num_images"] == 3
     assert found.json["val"]["pixels_per_class"]["road"] > 0
     assert dualseg("data", "make", "streets", "--out", folder).code == 2
+
+
+def test_one_embedded_set_needs_no_name(dualseg, tmp_path, monkeypatch):
+    from dualseg.data.datasets import streets
+
+    monkeypatch.setattr(streets, "NUM_IMAGES", {"train": 1, "val": 1})
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    done = dualseg("data", "make", tmp_path / "mine", "--json")
+    assert (done.code, done.json) == (0, {"out": str(tmp_path / "mine")})
+    assert done.stderr == "drawing streets: 1/2\ndrawing streets: 2/2\n"
+    assert (tmp_path / "mine" / "masks" / "val" / "val_000.png").exists()
+    again = dualseg("data", "make", tmp_path / "mine")
+    assert (again.code, again.stdout) == (2, "")
+    assert "exists; choose a new folder" in again.stderr
+
+
+def test_a_set_needs_a_folder_and_a_folder_no_other_set(dualseg, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nowhere = dualseg("data", "make", "streets")
+    assert nowhere.code == 2
+    assert "dualseg data make streets --out DIR" in " ".join(nowhere.stderr.split())
+    mistyped = dualseg("data", "make", "street", "--out", "mine")
+    assert mistyped.code == 2
+    assert "'street' cannot be made; did you mean streets?" in mistyped.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_version_and_no_arguments(dualseg):

@@ -5,6 +5,7 @@ network that sees half the resolution has to guess where they are: the case DSRL
 Classes are very unequal in size, textures tell apart what colours do not, some pixels are ignored.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -95,27 +96,33 @@ def _scene(split: str, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     return draw_scene(SIZE, np.random.Generator(np.random.Philox(sequence)))
 
 
-def write_streets(folder: Path) -> None:
+def write_streets(folder: Path, *, progress: Callable[[int, int], object] | None = None) -> None:
     """Writes `images/SPLIT`, `masks/SPLIT` and `dataset.yaml`, as a folder of one's own would be.
+
+    Args:
+        folder: A new one.
+        progress: Told (scenes written, all scenes).
 
     Raises:
         InputError: The folder exists, or cannot be written.
     """
+    scenes = [(Streets(split), index) for split in NUM_IMAGES for index in range(NUM_IMAGES[split])]
     with new_folder(folder) as temporary:
-        for split in NUM_IMAGES:
-            _write_split(temporary, Streets(split))
+        for done, (of_split, index) in enumerate(scenes, start=1):
+            _write_scene(temporary, of_split, index)
+            if progress is not None:
+                progress(done, len(scenes))
         write_text(temporary / "dataset.yaml", _description())
 
 
-def _write_split(folder: Path, scenes: Streets) -> None:
+def _write_scene(folder: Path, scenes: Streets, index: int) -> None:
     images, masks = folder / "images" / scenes.split, folder / "masks" / scenes.split
-    images.mkdir(parents=True)
-    masks.mkdir(parents=True)
-    for index in range(len(scenes)):
-        picture = Image.fromarray(scenes.image(index))
-        name = f"{scenes.name(index)}.png"
-        write_atomic(images / name, lambda file, picture=picture: picture.save(file, format="PNG"))
-        write_label_png(masks / name, scenes.label_map(index), scenes.labels)
+    images.mkdir(parents=True, exist_ok=True)
+    masks.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(scenes.image(index))
+    name = f"{scenes.name(index)}.png"
+    write_atomic(images / name, lambda file: picture.save(file, format="PNG"))
+    write_label_png(masks / name, scenes.label_map(index), scenes.labels)
 
 
 def _description() -> str:
