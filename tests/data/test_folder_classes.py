@@ -184,6 +184,26 @@ def test_a_drawn_foreground_is_not_ignored_for_a_network_of_two_classes(tmp_path
     assert describe_folder(tmp_path, of_drawn_masks).labels is of_drawn_masks
 
 
+@pytest.mark.parametrize("text", ["allow_missing: true", "max_pixels: 400000000", "snap: false"])
+def test_a_dataset_yaml_that_says_nothing_of_labels_leaves_the_networks_classes(
+    tmp_path: Path, text: str
+) -> None:
+    flat_folder(tmp_path, (10, 20))
+    (tmp_path / "dataset.yaml").write_text(f"{text}\n")
+    assert describe_folder(tmp_path, ANIMALS).labels == ANIMALS
+
+
+def test_a_declared_palette_paints_the_networks_classes(tmp_path: Path) -> None:
+    flat_folder(tmp_path, (10, 20))
+    (tmp_path / "dataset.yaml").write_text("palette: [[7, 7, 7], [8, 8, 8], [9, 9, 9]]\n")
+    labels = describe_folder(tmp_path, ANIMALS).labels
+    assert (labels.class_names, labels.values) == (ANIMALS.class_names, ANIMALS.values)
+    assert labels.palette == ((7, 7, 7), (8, 8, 8), (9, 9, 9))
+    (tmp_path / "dataset.yaml").write_text("palette: [[7, 7, 7], [8, 8, 8]]\n")
+    with pytest.raises(InputError, match="the palette has 2 colours for 3 classes"):
+        describe_folder(tmp_path, ANIMALS)
+
+
 def test_what_dataset_yaml_says_counts_more_than_the_network(tmp_path: Path) -> None:
     flat_folder(tmp_path, (0, 10))
     (tmp_path / "dataset.yaml").write_text("values: {0: 1, 10: 0}\n")

@@ -59,6 +59,12 @@ class Declaration:
     allow_missing: bool = False
     images: ImageSpec = field(default_factory=ImageSpec)
 
+    @property
+    def gives_meaning(self) -> bool:
+        """Whether it says which classes there are, or what label values or colours mean."""
+        given = (self.class_names, self.ignore_index, self.values, self.colors)
+        return self.snap or any(one is not None for one in given)
+
 
 def read_declaration(root: Path) -> Declaration:
     """The folder's `dataset.yaml`, or a declaration that says nothing where there is none.

@@ -89,7 +89,7 @@ def describe_folder(
         root: Holds images/ and masks/ (or another usual name of them), flat or with train/ and val/
             in them, or train/ and val/ with images/ and masks/ in each.
         labels: A network's classes. Label values mean what they mean there, unless a dataset.yaml
-            says otherwise or the masks hold values that stand in no such label; so a folder in
+            says what they mean or the masks hold values that stand in no such label; so a folder in
             which the last class does not occur has the network's classes all the same.
         max_pixels: Overrules the one of dataset.yaml: larger images and masks are refused.
         progress: Called with (done, total) while masks are read.
@@ -101,7 +101,7 @@ def describe_folder(
     declaration = read_declaration(root)
     images = declaration.images.changed({"max_pixels": max_pixels})
     declaration = replace(declaration, images=images)
-    if (root / DECLARATION_FILE).is_file():
+    if declaration.gives_meaning:
         labels = None
     if has_camvid_layout(root):
         pairs, left_out = camvid_pairs(root, allow_missing=declaration.allow_missing)

@@ -93,7 +93,8 @@ def classes_of_names(
     inferred = (BACKGROUND, *(n for n in stated if n not in (*BACKGROUNDS, IGNORED)))
     chosen, palette, told = declaration.class_names or inferred, declaration.palette, []
     if declaration.class_names is None and known is not None and _covers(known, inferred):
-        chosen, palette, told = known.class_names, known.palette, ["labels: the network's classes"]
+        chosen, palette = known.class_names, palette or known.palette
+        told = ["labels: the network's classes"]
     ids = class_ids(chosen)
     strange = sorted(set(names.shapes) - set(ids))
     if strange or not 2 <= len(chosen) <= MAX_CLASSES:

@@ -1,7 +1,7 @@
 """What the label values of a folder mean: said by the user, or inferred from all masks."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dualseg.core.errors import InputError
@@ -55,7 +55,9 @@ def meaning_of_values(
         if declaration.values is not None:
             values, notes = dict(declaration.values), [f"label values: as {DECLARATION_FILE} says"]
         elif known is not None and _explains(known, set(scan.pixels)):
-            return known, ("labels: as the network was trained",), None
+            painted = declaration.palette is not None
+            labels = replace(known, palette=declaration.palette) if painted else known
+            return labels, ("labels: as the network was trained",), None
         else:
             values = _values(scan, declaration)
             notes = _value_notes(values, scan)
