@@ -229,6 +229,22 @@ def test_values_of_dataset_yaml_win(tmp_path: Path) -> None:
     assert describe_folder(tmp_path).open("train").label_map(0).tolist() == [[0, 1, 255]]
 
 
+@pytest.mark.parametrize("more", ["", "class_names: [sky, ground]\n", "snap: true\n"])
+def test_a_drawn_foreground_is_ignored_only_where_that_is_said(tmp_path: Path, more: str) -> None:
+    flat_folder(tmp_path, (0, 255))
+    with pytest.raises(InputError) as caught:
+        _declare(tmp_path, f"{more}values: {{0: 0, 1: 1}}")
+    assert "says nothing of 255; write values: {0: 0, 255: 1} if it is" in str(caught.value)
+    assert _declare(tmp_path, f"{more}values: {{0: 0, 255: 1}}").values[255] == 1
+    for said in ("{0: 0, 1: 1}\nignore_index: 255", "{0: 0, 1: 1, 255: 255}"):
+        assert _declare(tmp_path, f"{more}values: {said}").values[255] == 255
+
+
+def test_three_declared_classes_need_not_occur(tmp_path: Path) -> None:
+    labels = _declare(flat_folder(tmp_path, (0, 255)), "values: {0: 0, 1: 1, 2: 2}")
+    assert labels.values == {0: 0, 1: 1, 2: 2, 255: 255}
+
+
 def test_names_alone_go_with_inferred_values(tmp_path: Path) -> None:
     flat_folder(tmp_path, (0, 255))
     assert _declare(tmp_path, "class_names: [sky, ground]").values == {0: 0, 255: 1}

@@ -48,6 +48,7 @@ class Declaration:
         snap: Take smeared values, as of JPEG masks, for the nearest declared one.
         allow_missing: Leave out images and masks that have no partner, with a note.
         images: How the images are read; ordinary pictures where nothing is said.
+        assumes_255: Whether `values` ignores 255 only because nothing is said of it.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -58,6 +59,7 @@ class Declaration:
     snap: bool = False
     allow_missing: bool = False
     images: ImageSpec = field(default_factory=ImageSpec)
+    assumes_255: bool = False
 
     @property
     def gives_meaning(self) -> bool:
@@ -91,7 +93,10 @@ def read_declaration(root: Path) -> Declaration:
         count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
         raise InputError(f"{path} has {count}:", faults)
     images = ImageSpec.from_dict(given)
-    return Declaration(names, palette, ignore, values, colors, snap, allow_missing, images)
+    assumes_255 = values is not None and ignore is None and IGNORE_INDEX not in given["values"]
+    return Declaration(
+        names, palette, ignore, values, colors, snap, allow_missing, images, assumes_255
+    )
 
 
 def _switch(key: str, given: Any, faults: list[str]) -> bool:

@@ -47,6 +47,8 @@ def meaning_of_values(
         InputError: Their values cannot be class ids.
     """
     scan = _scan(masks, facts)
+    if declaration.assumes_255:
+        _require_foreground_told(scan, declaration)
     if declaration.snap:
         values, notes, snap_to = snapped_values(scan.pixels, declaration)
     else:
@@ -75,6 +77,17 @@ def _scan(masks: Iterable[Path], facts: Iterable[MaskFacts]) -> _Scan:
             scan.pixels[value] = scan.pixels.get(value, 0) + count
             scan.files.setdefault(value, path)
     return scan
+
+
+def _require_foreground_told(scan: _Scan, declaration: Declaration) -> None:
+    """Refuses to ignore every pixel that was drawn, where nobody asked for that."""
+    classes = set((declaration.values or {}).values()) - {IGNORE_INDEX}
+    if set(scan.pixels) == {0, IGNORE_INDEX} and len(classes) == 2:
+        raise InputError(
+            f"the masks hold the values 0 and 255 alone, but values in {DECLARATION_FILE} says "
+            "nothing of 255; write values: {0: 0, 255: 1} if it is the second class, or add "
+            "ignore_index: 255 if it is ignored"
+        )
 
 
 def _explains(labels: LabelSpec, found: set[int]) -> bool:
