@@ -91,6 +91,45 @@ def test_a_run_is_not_overwritten(dualseg, street, recipe, tmp_path):
     assert "dualseg resume" in refused(dualseg(*arguments))
 
 
+def _content(folder):
+    """Every file's bytes."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("rehearsal", [(), ("--dry-run",)], ids=["train", "dry run"])
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        (".", "holds something already"),
+        ("masks", "holds something already"),
+        ("masks/run", "among the data"),
+        ("images/deep/run", "among the data"),
+    ],
+)
+def test_the_data_is_not_trained_into(dualseg, street, recipe, place, reason, rehearsal):
+    (street / "dataset.yaml").write_text("class_names: [a, b]\nvalues: {0: 0, 255: 1}\n")
+    before = _content(street)
+    done = dualseg("train", recipe, "--data", street, "--out", street / place, *rehearsal)
+    assert reason in refused(done)
+    assert _content(street) == before
+    assert not (street / "masks/run").exists()
+
+
+def test_a_run_beside_the_images_and_masks_goes_on(dualseg, street, recipe):
+    run, short = street / "runs/one", ("--set", "training.max_steps=1")
+    done = dualseg("train", recipe, "--data", street, "--out", run, *short)
+    assert done.code == 0, done.stderr
+    done = dualseg("resume", run, "--set", "training.max_steps=2")
+    assert done.code == 0, done.stderr
+
+
+def test_an_ablation_does_not_train_into_the_data(dualseg, street, recipe):
+    before = _content(street)
+    done = dualseg("ablate", recipe, "--data", street, "--out", street / "images")
+    assert "among the data" in refused(done)
+    assert _content(street) == before
+
+
 def test_an_override_that_changes_the_past(dualseg, street, recipe, tmp_path):
     run = tmp_path / "run"
     short = ("--set", "training.max_steps=1")

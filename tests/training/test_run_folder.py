@@ -5,21 +5,36 @@ import time
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.training.records.run_folder import owned, require_no_run, require_run
+from dualseg.training.records.run_folder import owned, require_new, require_run
 
 
 @pytest.mark.parametrize("trace", ["config.yaml", "metrics.jsonl", "checkpoints"])
 def test_a_folder_with_a_run_is_not_trained_into(tmp_path, trace):
-    require_no_run(tmp_path)
+    require_new(tmp_path)
     (tmp_path / trace).mkdir()
     with pytest.raises(InputError, match=r"use dualseg resume .* or another --out"):
-        require_no_run(tmp_path)
+        require_new(tmp_path)
+
+
+def test_a_folder_in_use_is_not_trained_into(tmp_path):
+    for number in range(7):
+        (tmp_path / f"{number}.png").touch()
+    with pytest.raises(InputError, match="holds something already; .* new or empty folder") as told:
+        require_new(tmp_path)
+    assert told.value.problems == ("0.png", "1.png", "2.png", "3.png", "4.png", "... and 2 more")
+
+
+def test_what_a_run_killed_before_its_first_step_left_is_not_in_the_way(tmp_path):
+    with owned(tmp_path):
+        (tmp_path / ".tmp-77-0123abcd-config.yaml").write_text("half")
+        require_new(tmp_path)
+    require_new(tmp_path)
 
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(InputError, match="is a file"):
-        require_no_run(tmp_path / "run")
+        require_new(tmp_path / "run")
 
 
 def test_only_a_run_can_be_resumed(tmp_path):

@@ -20,7 +20,7 @@ def train(
     data: Data = None,
     set_: Set = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="RUN", help="A new folder for the run.")
+        Path, typer.Option("--out", metavar="RUN", help="A new or empty folder for the run.")
     ] = Path("runs/latest"),
     deterministic: Deterministic = False,
     profile: Annotated[

@@ -63,6 +63,37 @@ def check_data(splits: Splits, progress: Progress) -> None:
         progress.message(f"warning: {leak}")
 
 
+def require_apart(run_folder: Path, root: str | None, splits: Splits) -> None:
+    """Refuses a run folder among the files of the data, which is only read.
+
+    Beside the folders of images and labels, in the data set's own, there may be runs.
+
+    Raises:
+        InputError: It lies in a folder of images or labels.
+    """
+    top = Path(root or ".").resolve()
+    parents = {
+        path.parent
+        for dataset in (splits.train, splits.val)
+        for index in range(len(dataset))
+        for path in (dataset.image_path(index), dataset.label_path(index))
+        if path is not None
+    }
+    folders = {
+        folder
+        for place in (parent.resolve() for parent in parents)
+        for folder in (place, *place.parents)
+        if folder != top and (folder == place or folder.is_relative_to(top))
+    }
+    run = run_folder.resolve()
+    for folder in (run, *run.parents):
+        if folder in folders:
+            raise InputError(
+                f"{run_folder} lies among the data, in {folder}, which is only read; use another "
+                "--out"
+            )
+
+
 def fill_in(
     recipe: Recipe,
     splits: Splits,

@@ -23,7 +23,7 @@ from dualseg.training.environment import repeatable, using_threads
 from dualseg.training.loop import TrainingLoop
 from dualseg.training.network import start_network
 from dualseg.training.progress import Progress
-from dualseg.training.records.run_folder import require_no_run
+from dualseg.training.records.run_folder import require_new
 from dualseg.training.setup import assemble, checkpoint_bytes
 from dualseg.training.step import NonFiniteLossError
 from dualseg.training.trainer import prepare
@@ -111,7 +111,7 @@ def rehearse_run(
     Raises:
         InputError: What `train` would refuse.
     """
-    require_no_run(run_folder)
+    require_new(run_folder)
     with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
         splits = open_splits(recipe.data)
         recipe, loop = prepare(recipe, run_folder, splits, progress, processes)

@@ -26,13 +26,13 @@ from dualseg.training.interruption import Interrupted, stop_on_signals
 from dualseg.training.loop import TrainingLoop
 from dualseg.training.network import start_network
 from dualseg.training.optimization.schedules import FOLLOW_THE_LENGTH
-from dualseg.training.preflight import check_data, fill_in, resolve_paths
+from dualseg.training.preflight import check_data, fill_in, require_apart, resolve_paths
 from dualseg.training.profiling import PROFILE_FOLDER, StepProfiler
 from dualseg.training.progress import Progress, Silent
 from dualseg.training.records.changes import LENGTH, changed_keys, require_same_course
 from dualseg.training.records.data_record import require_same_data, write_data_record
 from dualseg.training.records.history import History
-from dualseg.training.records.run_folder import CONFIG_FILE, owned, require_no_run, require_run
+from dualseg.training.records.run_folder import CONFIG_FILE, owned, require_new, require_run
 from dualseg.training.same_recipe import require_recipe_of
 from dualseg.training.setup import assemble, checkpoint_bytes, restore
 
@@ -89,7 +89,7 @@ def train(
             progress.message(f"attempt {us.attempt + 1}: going on with {run_folder}")
             return _own_and_resume(run_folder, (), progress, us)
         if us.is_first:
-            require_no_run(run_folder)
+            require_new(run_folder)
         with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
             splits = _open_splits(recipe, us, progress)
             for note in splits.notes:
@@ -97,7 +97,7 @@ def train(
             recipe, loop = prepare(recipe, run_folder, splits, progress, us)
             with _owned_by_first(run_folder, us):
                 if us.is_first:
-                    require_no_run(run_folder)
+                    require_new(run_folder)
                 if profile and us.is_first:
                     folder = run_folder / PROFILE_FOLDER
                     loop.profiler = StepProfiler(folder, report=progress.message)
@@ -276,6 +276,7 @@ def prepare(
     """
     with us.first_goes_first("check the data"):
         if us.is_first:
+            require_apart(run_folder, recipe.data.root, splits)
             progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
             check_data(splits, progress)
     recipe = fill_in(recipe, splits, progress.message, processes=us)

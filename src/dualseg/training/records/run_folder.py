@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import yaml
 
-from dualseg.core.errors import InputError
-from dualseg.core.files import remove_stale, write_text
+from dualseg.core.errors import InputError, first_few
+from dualseg.core.files import TEMPORARY_MARK, remove_stale, write_text
 from dualseg.core.history import METRICS_FILE
 
 try:
@@ -28,8 +28,10 @@ TENSORBOARD_FOLDER = "tensorboard"
 _TRACES = (CONFIG_FILE, METRICS_FILE, "checkpoints")
 
 
-def require_no_run(folder: Path) -> None:
-    """Refuses a folder that holds a run already.
+def require_new(folder: Path) -> None:
+    """Refuses a folder that holds a run already, or anything else.
+
+    A run that was killed before its first step may have left its lock and half-written files.
 
     Raises:
         InputError: It does, or it is a file.
@@ -39,6 +41,13 @@ def require_no_run(folder: Path) -> None:
     if any((folder / trace).exists() for trace in _TRACES):
         raise InputError(
             f"{folder} already holds a run; use dualseg resume {folder} or another --out"
+        )
+    others = sorted(item.name for item in _items(folder) if not _is_left_over(item.name))
+    if others:
+        raise InputError(
+            f"{folder} holds something already; a run needs a new or empty folder, so use another "
+            "--out. In it:",
+            first_few(others),
         )
 
 
@@ -84,6 +93,17 @@ def owned(folder: Path) -> Iterator[None]:
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     """A YAML file, whole or not at all."""
     write_text(path, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
+
+
+def _items(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}") from None
+
+
+def _is_left_over(name: str) -> bool:
+    return name == LOCK_FILE or name.startswith(TEMPORARY_MARK)
 
 
 def _lock(file: IO[str], folder: Path) -> None:
