@@ -119,9 +119,10 @@ def test_class_names_of_the_declaration_win(tmp_path: Path) -> None:
         describe_folder(root)
 
 
-def test_values_of_the_declaration_do_not_fit_shapes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["values: {0: 0, 10: 1}", "ignore_index: 0", "snap: true"])
+def test_values_of_the_declaration_do_not_fit_shapes(tmp_path: Path, text: str) -> None:
     root = _folder(tmp_path, _annotation(1, 3, _box(0, 0, 4, 2)))
-    (root / "dataset.yaml").write_text("values: {0: 0, 10: 1}\n")
+    (root / "dataset.yaml").write_text(f"{text}\n")
     with pytest.raises(InputError, match="but the labels are COCO annotations, which have names"):
         describe_folder(root)
 

@@ -63,6 +63,11 @@ def test_dataset_yaml_names_colours_and_several_may_be_one_class(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "ignore_index: 0",
+            r"but the masks hold colours; .* colors: \[\{color: \[0, 0, 0\], class",
+        ),
+        ("values: {0: 0, 255: 1}", r"says what label values mean \(values, ignore_index\), but"),
         ("colors: 3", r"colors: expected a list of \{color: \[red, green, blue\], class"),
         ("colors: [{color: [0, 0, 0], class: a}]", r"does not name: \[200, 0, 0\] \(2 pixels\)"),
         (

@@ -67,6 +67,13 @@ class Declaration:
         given = (self.class_names, self.ignore_index, self.values, self.colors)
         return self.snap or any(one is not None for one in given)
 
+    @property
+    def changes_values(self) -> bool:
+        """Whether label values mean other classes than those of their own number, or another than
+        255 is ignored; what a run records of colours and shapes changes nothing."""
+        same = all(to == raw for raw, to in (self.values or {}).items())
+        return not same or self.ignore_index not in (None, IGNORE_INDEX)
+
 
 def read_declaration(root: Path) -> Declaration:
     """The folder's `dataset.yaml`, or a declaration that says nothing where there is none.

@@ -39,8 +39,14 @@ def meaning_of_colors(
 
     Raises:
         InputError: There are too many colours (JPEG, smoothed edges), or one alone, or colours that
-            the declaration does not name.
+            the declaration does not name; or that says what numbers mean.
     """
+    if declaration.changes_values:
+        raise InputError(
+            f"{DECLARATION_FILE} says what label values mean (values, ignore_index), but the masks "
+            "hold colours; say what these mean, 255 being ignored: colors: [{color: [0, 0, 0], "
+            "class: 255}, {color: [200, 0, 0], class: cat}, ...]"
+        )
     pixels = _count(facts)
     if declaration.snap:
         return _snapped(pixels, declaration)

@@ -251,12 +251,12 @@ def read_json_object(path: Path, max_bytes: int) -> dict[str, Any]:
 
 
 def _require_fitting(kind: str, declaration: Declaration) -> None:
-    """Numbers and colours say nothing of shapes; those that a run records change nothing."""
-    plain = all(to == raw for raw, to in (declaration.values or {}).items())
-    if declaration.colors is not None or not plain or declaration.snap:
+    """Numbers and colours say nothing of shapes."""
+    if declaration.colors is not None or declaration.changes_values or declaration.snap:
         raise InputError(
             f"{DECLARATION_FILE} says what label values or colours mean, but the labels are "
-            f"{kind}, which have names; give class_names and palette alone"
+            f"{kind}, which have names; give class_names and palette alone, and name shapes "
+            f"{IGNORED} that are to be ignored"
         )
 
 
