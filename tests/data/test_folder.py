@@ -21,7 +21,7 @@ def test_usual_names_of_folders_are_known(tmp_path: Path, images: str, masks: st
     assert {len(pairs) for pairs in describe_folder(tmp_path).splits.values()} == {1}
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "val2017", "Val_2014"])
 @pytest.mark.parametrize("split_inside", [True, False])
 def test_split_folders_inside_and_outside_are_known(
     tmp_path: Path, val: str, split_inside: bool

@@ -97,6 +97,49 @@ def test_subsets_are_splits(tmp_path: Path) -> None:
     }
 
 
+def _subsets(root: Path, **subset_of: str) -> Path:
+    for name, subset in subset_of.items():
+        save(root / "images" / subset / f"{name}.png", gray(3, 4))
+    images = "".join(_image(f"{n}.png", POLYGON, subset=s) for n, s in subset_of.items())
+    (root / "annotations.xml").write_text(f"<annotations>{META}{images}</annotations>")
+    return root
+
+
+def _names(root: Path) -> dict[str, list[str]]:
+    return {s: [p.name for p in pairs] for s, pairs in describe_folder(root).splits.items()}
+
+
+def test_a_subset_of_another_name_is_a_split_of_its_own(tmp_path: Path) -> None:
+    root = _subsets(tmp_path, a="Train", b="Train", c="Train", d="eval", e="fold1", f="fold1")
+    found = _names(root)
+    assert sorted(found["train"] + found["val"]) == ["a", "b", "c"]
+    assert (found["eval"], found["fold1"]) == (["d"], ["e", "f"])
+    assert (
+        describe_folder(root)
+        .notes[0]
+        .endswith("1 eval, 2 fold1; val is held out by a hash of the name")
+    )
+    assert len(describe_folder(root).open("eval")) == 1
+
+
+def test_a_default_subset_says_no_split(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / f"images/{name}.png", gray(3, 4))
+    root = _subsets(tmp_path, a="", b="default", c="test2017")
+    assert {split: len(names) for split, names in _names(root).items()} == {
+        "train": 1,
+        "val": 1,
+        "test": 1,
+    }
+
+
+def test_without_train_and_val_the_splits_are_named(tmp_path: Path) -> None:
+    description = describe_folder(_subsets(tmp_path, a="one", b="two"))
+    assert description.notes[0] == "images: 1 one, 1 two"
+    with pytest.raises(InputError, match=r"has no split 'train'.*one, two"):
+        description.open("train")
+
+
 @pytest.mark.parametrize(
     "start",
     [

@@ -48,6 +48,14 @@ def test_splits_may_stand_outside_or_be_missing(tmp_path: Path) -> None:
     assert describe_folder(tmp_path / "outer").notes[0] == "images: 1 train, 1 val"
 
 
+def test_a_year_behind_the_name_of_a_split_is_understood(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    for kind in ("images", "labels"):
+        for split in ("train", "val"):
+            (root / kind / split).rename(root / kind / f"{split}2017")
+    assert describe_folder(root).notes[0] == "images: 1 train, 1 val"
+
+
 def test_an_image_without_a_label_file_is_background(tmp_path: Path) -> None:
     root = _folder(tmp_path, LEFT_HALF)
     (root / "labels/val/b.txt").unlink()

@@ -19,7 +19,7 @@ from dualseg.data.datasets.folder_drawn import Drawn
 from dualseg.data.datasets.folder_faults import UnreadableMasksError, faults_of_files
 from dualseg.data.datasets.folder_labelme import describe_labelme
 from dualseg.data.datasets.folder_masks import describe_masks
-from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, find_pairs
+from dualseg.data.datasets.folder_pairs import find_pairs, split_of
 from dualseg.data.datasets.folder_places import holds_masks
 from dualseg.data.datasets.folder_yolo import describe_yolo
 
@@ -60,8 +60,7 @@ class FolderDescription:
         Raises:
             InputError: There is no such split.
         """
-        known = [name for name, others in SPLIT_FOLDERS.items() if split.lower() in others]
-        name = known[0] if known else split
+        name = split if split in self.splits else split_of(split) or split
         if name not in self.splits:
             raise InputError(f"{self.root} has no split {split!r}; {nearest(split, self.splits)}")
         return FileDataset(

@@ -30,7 +30,8 @@ from dualseg.data.datasets.folder_drawn import (
     require_size,
     splits_of,
 )
-from dualseg.data.datasets.folder_places import annotation_files, head, split_of
+from dualseg.data.datasets.folder_pairs import split_of
+from dualseg.data.datasets.folder_places import annotation_files, head
 
 MAX_JSON_BYTES = 1 << 30
 OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "image_info_")

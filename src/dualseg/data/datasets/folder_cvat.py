@@ -25,7 +25,10 @@ from dualseg.data.datasets.folder_drawn import (
     images_named,
     splits_of,
 )
-from dualseg.data.datasets.folder_places import annotation_files, head, split_of
+from dualseg.data.datasets.folder_pairs import split_of
+from dualseg.data.datasets.folder_places import annotation_files, head
+
+NO_SUBSET = ("", "default")
 
 
 class CvatReader:
@@ -58,7 +61,7 @@ def describe_cvat(
 
     Args:
         root: Holds `annotations.xml`, and the images, in images/ or beside it; or such a folder for
-            each split. An image's `subset` says its split.
+            each split. An image's `subset` says its split; one of another name is its own split.
         declaration: What the user's `dataset.yaml` says.
         known: A network's classes; see `classes_of_names`.
 
@@ -93,7 +96,7 @@ def describe_cvat(
 def _require_once(file: Path, found: CvatFile) -> None:
     names = [(image.subset, image.name) for image in found.images]
     if len(set(names)) < len(names):
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         raise InputError(
             f"{file}: {len(doubled)} images stand there twice; export each once:",
             first_few([name for _, name in doubled]),
@@ -120,7 +123,7 @@ def _pairs(
     """Split, files and shapes of each image."""
     folder = "" if file.parent == root else split_of(file.parent.name) or ""
     result = []
-    splits = [split_of(image.subset) or folder for image in images]
+    splits = [_split(image.subset) or folder for image in images]
     for split in dict.fromkeys(splits):
         some = [image for image, own in zip(images, splits, strict=True) if own == split]
         names = [image.name for image in some]
@@ -131,3 +134,8 @@ def _pairs(
             if path is not None
         ]
     return result
+
+
+def _split(subset: str) -> str:
+    """ "" where the subset says none; one of an unknown name is a split of its own."""
+    return "" if subset.lower() in NO_SUBSET else split_of(subset) or subset

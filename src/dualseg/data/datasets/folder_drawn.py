@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
     """A folder whose labels are drawn.
 
     Attributes:
-        splits: Pairs by split, train and val among them.
+        splits: Pairs by split, train and val among them unless only other splits exist.
         labels: Classes, the same in every split.
         notes: What was inferred, one line each.
         read_values: Draws the label of a pair.
@@ -142,8 +142,9 @@ def splits_of(
     Raises:
         InputError: There is one pair alone, or a name stands twice in a split.
     """
-    splits = {split: tuple(found) for split, found in pairs.items() if found}
+    splits = {split: tuple(found) for split, found in pairs.items()}
     splits["train"] = (*splits.pop("", ()), *splits.get("train", ()))
+    splits = {split: found for split, found in splits.items() if found}
     for split, found in splits.items():
         times = Counter(pair.name for pair in found)
         doubled = sorted(name for name, count in times.items() if count > 1)
@@ -152,12 +153,12 @@ def splits_of(
                 f"{root}: {len(doubled)} names stand twice in {split}; give each image its own:",
                 first_few(doubled),
             )
-    held = "val" not in splits
+    held = "train" in splits and "val" not in splits
     if held:
         splits["train"], splits["val"] = hold_out(splits["train"], root)
-    ordered = {s: splits[s] for s in ("train", "val", *splits) if splits.get(s)}
+    ordered = {s: splits[s] for s in ("train", "val", *splits) if s in splits}
     sizes = ", ".join(f"{len(found)} {split}" for split, found in ordered.items())
-    return ordered, f"images: {sizes}" + (", held out by a hash of the name" if held else "")
+    return ordered, f"images: {sizes}" + ("; val is held out by a hash of the name" if held else "")
 
 
 def images_named(

@@ -1,6 +1,7 @@
 """Which image belongs to which mask, and which split each pair is in."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
@@ -33,11 +34,18 @@ SPLIT_FOLDERS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
+YEAR = re.compile(r"[-_]?(19|20)[0-9]{2}$")
 VAL_SHARE = 0.2
 SPLIT_SEED = "dualseg split 0"
 SHOWN = 5
 
 Folders = dict[str, tuple[Path, Path]]
+
+
+def split_of(name: str) -> str | None:
+    """The split that the name of a folder or subset says, perhaps with a year: train2017."""
+    bare = YEAR.sub("", name.lower())
+    return next((split for split, names in SPLIT_FOLDERS.items() if bare in names), None)
 
 
 def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[str]]:
@@ -152,18 +160,20 @@ def _mask_folder(parent: Path) -> Path | None:
 def _split_folders(parent: Path) -> dict[str, Path]:
     """Sub-folders named as splits, train first."""
     there = sub_folders(parent)
-    found = {split: _one_of(parent, there, names) for split, names in SPLIT_FOLDERS.items()}
+    found = {
+        split: _one_of(parent, [folder for folder in there if split_of(folder.name) == split])
+        for split in SPLIT_FOLDERS
+    }
     return {split: folder for split, folder in found.items() if folder is not None}
 
 
 def _folder(parent: Path, names: Sequence[str]) -> Path | None:
     """The sub-folder with one of the names."""
-    return _one_of(parent, sub_folders(parent), names)
+    return _one_of(parent, _matching(parent, names))
 
 
-def _one_of(parent: Path, folders: Sequence[Path], names: Sequence[str]) -> Path | None:
-    """The folder with one of the names; of several the only one that holds pictures."""
-    found = [folder for folder in folders if folder.name.lower() in _lower(names)]
+def _one_of(parent: Path, found: Sequence[Path]) -> Path | None:
+    """The folder that is meant; of several the only one that holds pictures."""
     if len(found) > 1:
         found = [folder for folder in found if holds_pictures(folder)] or found[:1]
     if len(found) > 1:

@@ -7,7 +7,12 @@ from typing import NamedTuple
 from dualseg.core.errors import InputError
 from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders, unread
 from dualseg.data.datasets.folder_lists import inside, read_listed_pairs
-from dualseg.data.datasets.folder_pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_FOLDERS
+from dualseg.data.datasets.folder_pairs import (
+    IMAGE_FOLDERS,
+    MASK_FOLDERS,
+    SPLIT_FOLDERS,
+    split_of,
+)
 
 ANNOTATION_FOLDERS = ("annotations", "annotation")
 
@@ -18,11 +23,6 @@ class Place(NamedTuple):
     split: str
     images: Path
     labels: Path
-
-
-def split_of(name: str) -> str | None:
-    """The split that a folder's or subset's name says."""
-    return next((split for split, names in SPLIT_FOLDERS.items() if name.lower() in names), None)
 
 
 def holds_masks(root: Path) -> bool:
@@ -116,12 +116,12 @@ def find_images(root: Path, base: Path, names: Sequence[str], split: str) -> lis
         InputError: A name leads out of the folder.
     """
     folders = [base, *_named(base, IMAGE_FOLDERS), root, *_named(root, IMAGE_FOLDERS)]
-    words = SPLIT_FOLDERS.get(split, ())
+    words = SPLIT_FOLDERS.get(split, (split.lower(),))
     folders += [
         sub
         for parent in tuple(folders)
         for sub in sub_folders(parent)
-        if split and sub.name.lower().rstrip("0123456789") in words
+        if split and {sub.name.lower(), sub.name.lower().rstrip("0123456789")} & set(words)
     ]
     folders += [sub for folder in tuple(folders) for sub in _named(folder, IMAGE_FOLDERS)]
     order = list(dict.fromkeys(folders))
