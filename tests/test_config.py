@@ -122,6 +122,43 @@ def test_a_preset_fills_what_is_not_given():
 
 
 @pytest.mark.parametrize(
+    ("text", "number"),
+    [("1e-3", 1e-3), ("-1E5", -1e5), ("+2.5e3", 2500.0), (".5e1", 5.0), ("1.e-3", 1e-3)],
+)
+def test_a_number_with_an_exponent_is_a_number(text, number):
+    assert parse_yaml(text, origin="recipe") == number
+    assert type(parse_yaml(f"{{a: [{text}]}}", origin="recipe")["a"][0]) is float
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'1e5'",
+        "1e",
+        "e5",
+        "1e5x",
+        "1.2.3e4",
+        "1e-3m",
+        "1234567890e12345",
+        "12345678901234e5",
+    ],
+)
+def test_a_name_or_a_fingerprint_stays_text(text):
+    assert parse_yaml(text, origin="recipe") == text.strip("'")
+
+
+@pytest.mark.parametrize("name", ["1e5", "12e03", "-1e-3"])
+def test_a_text_like_a_number_is_read_back_as_it_was_written(name):
+    recipe = Recipe.model_validate({"tracking": {"name": name}, "training": {"max_steps": 1}})
+    assert check_recipe(parse_yaml(recipe.to_yaml(), origin="again"), origin="again") == recipe
+
+
+def test_an_option_takes_a_number_with_an_exponent():
+    recipe = load_recipe(None, overrides=["model.backbone_options={norm_eps: 1e-3}"])
+    assert recipe.model.backbone_options == {"norm_eps": 0.001}
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("a: &x 1\nb: *x", "aliases are not allowed"),

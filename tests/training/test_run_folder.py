@@ -19,7 +19,7 @@ def test_a_folder_with_a_run_is_not_trained_into(tmp_path, trace):
 def test_a_folder_in_use_is_not_trained_into(tmp_path):
     for number in range(7):
         (tmp_path / f"{number}.png").touch()
-    with pytest.raises(InputError, match="holds something already; .* new or empty folder") as told:
+    with pytest.raises(InputError, match="a run needs a new or empty folder") as told:
         require_new(tmp_path)
     assert told.value.problems == ("0.png", "1.png", "2.png", "3.png", "4.png", "... and 2 more")
 

@@ -19,7 +19,7 @@ from dualseg.config.recipe import (
 from dualseg.config.runtime import RuntimeSettings
 from dualseg.config.tracking import TrackingSettings
 from dualseg.config.training import TrainingSettings
-from dualseg.config.yaml_files import parse_yaml, read_yaml
+from dualseg.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 
 __all__ = [
     "DSRL_PRESETS",
@@ -33,6 +33,7 @@ __all__ = [
     "TrackingSettings",
     "TrainingSettings",
     "check_recipe",
+    "dump_yaml",
     "list_recipes",
     "load_recipe",
     "parse_override",

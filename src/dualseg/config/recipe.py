@@ -5,7 +5,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dualseg.config.data import DataSettings
@@ -17,7 +16,7 @@ from dualseg.config.runtime import RuntimeSettings
 from dualseg.config.section import Section
 from dualseg.config.tracking import TrackingSettings
 from dualseg.config.training import TrainingSettings
-from dualseg.config.yaml_files import parse_yaml, read_yaml
+from dualseg.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 from dualseg.core.errors import InputError, nearest
 
 
@@ -54,7 +53,7 @@ class Recipe(Section):
 
     def to_yaml(self) -> str:
         """The resolved recipe, every key written out."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return dump_yaml(self.model_dump(mode="json"))
 
 
 def load_recipe(

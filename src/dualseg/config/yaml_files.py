@@ -1,5 +1,7 @@
 """YAML from people: plain values only, small files, no surprises."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,9 @@ import yaml
 from dualseg.core.errors import InputError
 
 MAX_RECIPE_BYTES = 1_000_000
+
+# YAML 1.1 knows 1.0e-3 alone. Too short for a fingerprint of 16 hexadecimal digits to be one.
+WITH_EXPONENT = re.compile(r"[-+]?(\d{1,9}(\.\d*)?|\.\d+)[eE][-+]?\d{1,3}$")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -54,6 +59,14 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+class _PlainDumper(yaml.SafeDumper):
+    """Quotes a text that the loader would take for a number."""
+
+
+for _side in (_PlainLoader, _PlainDumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", WITH_EXPONENT, list("-+.0123456789"))
+
+
 def parse_yaml(text: str, *, origin: str) -> Any:
     """Plain YAML values. `1e-3` is read as a number, as people mean it.
 
@@ -65,3 +78,8 @@ def parse_yaml(text: str, *, origin: str) -> Any:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{origin} is not plain YAML: {reason}") from None
+
+
+def dump_yaml(content: Mapping[str, Any]) -> str:
+    """YAML that `parse_yaml` reads back as the same values, keys in their order."""
+    return yaml.dump(dict(content), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)

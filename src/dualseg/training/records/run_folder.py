@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
+from dualseg.config import dump_yaml
 from dualseg.core.errors import InputError, first_few
 from dualseg.core.files import TEMPORARY_MARK, remove_stale, write_text
 from dualseg.core.history import METRICS_FILE
@@ -92,7 +91,7 @@ def owned(folder: Path) -> Iterator[None]:
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     """A YAML file, whole or not at all."""
-    write_text(path, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
+    write_text(path, dump_yaml(content))
 
 
 def _items(folder: Path) -> list[Path]:
