@@ -73,3 +73,123 @@ def test_an_empty_list_of_names_is_refused(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("\n")
     with pytest.raises(InputError, match=r"val\.txt lists no name; write some into it"):
         describe_folder(tmp_path)
+
+
+def _drawn(root: Path) -> Path:
+    """a to d in images/, with a polygon each; names in data.yaml."""
+    (root / "labels").mkdir()
+    for name in "abcd":
+        save(root / f"images/{name}.jpg", gray(2, 4))
+        (root / f"labels/{name}.txt").write_text("0 0 0 0.5 0 0.5 1 0 1")
+    (root / "data.yaml").write_text("names: [dog]\n")
+    return root
+
+
+def _names(root: Path) -> dict[str, list[str]]:
+    return {s: [p.name for p in pairs] for s, pairs in describe_folder(root).splits.items()}
+
+
+def test_lists_of_names_make_the_splits_of_drawn_labels(tmp_path: Path) -> None:
+    (_drawn(tmp_path) / "train.txt").write_text("./images/c.jpg\n./images/d.jpg\n")
+    (tmp_path / "val.txt").write_text("a\n")
+    assert _names(tmp_path) == {"train": ["c", "d"], "val": ["a"]}
+    notes = describe_folder(tmp_path).notes
+    assert notes[:2] == ("images: 2 train, 1 val", "split: as train.txt and val.txt list the names")
+
+
+def test_lists_that_data_yaml_names_go_before_others(tmp_path: Path) -> None:
+    root = _drawn(tmp_path)
+    names = {"autosplit_train": "a\nb", "autosplit_val": "c", "train": "c\nd", "val": "a\nb"}
+    for name, listed in names.items():
+        (root / f"{name}.txt").write_text(listed)
+    text = "names: [dog]\ntrain: ./autosplit_train.txt\nval: autosplit_val.txt\n"
+    (root / "data.yaml").write_text(text)
+    assert _names(root) == {"train": ["a", "b"], "val": ["c"]}
+    assert "not read: train.txt, val.txt" in describe_folder(root).notes
+    (root / "data.yaml").write_text(text.replace("autosplit_val", "autosplit_train"))
+    with pytest.raises(InputError, match=r"train and val are one list, autosplit_train\.txt"):
+        describe_folder(root)
+
+
+def test_lists_that_do_not_fit_drawn_labels_are_refused(tmp_path: Path) -> None:
+    (_drawn(tmp_path) / "train.txt").write_text("a\nb\n")
+    (tmp_path / "val.txt").write_text("b\nghost\n")
+    with pytest.raises(InputError) as caught:
+        describe_folder(tmp_path)
+    assert caught.value.problems == (
+        "val.txt lists ghost, of which there is no pair",
+        "b stands in the lists of train and of val",
+    )
+    (tmp_path / "val.txt").write_text("c\nghost\n")
+    (tmp_path / "dataset.yaml").write_text("allow_missing: true\n")
+    assert _names(tmp_path) == {"train": ["a", "b"], "val": ["c"]}
+
+
+def test_a_listed_name_of_several_images_is_refused(tmp_path: Path) -> None:
+    for name in ("one/a.png", "two/a.png"):
+        save(tmp_path / "images" / name, gray(2, 4))
+    shape = '<polygon label="cat" points="0,0;2,0;2,2" z_order="0"/>'
+    images = "".join(
+        f'<image id="0" name="{name}" width="4" height="2">{shape}</image>'
+        for name in ("one/a.png", "two/a.png")
+    )
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{images}</annotations>")
+    (tmp_path / "train.txt").write_text("a\n")
+    with pytest.raises(InputError) as caught:
+        describe_folder(tmp_path)
+    assert caught.value.problems == ("train.txt lists a, the name of several images",)
+
+
+@pytest.mark.parametrize("image", ["images/{}/a.jpg", "{}/images/a.jpg", "{}/a.jpg"])
+def test_lists_beside_folders_of_each_split_are_noted(tmp_path: Path, image: str) -> None:
+    for split in ("train", "val"):
+        save(tmp_path / image.format(split), gray(1, 2))
+        mask = image.replace("images", "masks").replace("a.jpg", "a_mask.png")
+        save(tmp_path / mask.format(split), [[0, 1]])
+        (tmp_path / f"{split}.txt").write_text("a\n")
+    description = describe_folder(tmp_path)
+    assert "not read: train.txt, val.txt" in description.notes
+    assert "images: 1 train, 1 val" in description.notes
+
+
+def test_lists_beside_drawn_labels_of_each_split_are_noted(tmp_path: Path) -> None:
+    _drawn(tmp_path)
+    for split, names in (("train", "abc"), ("val", "d")):
+        for folder, suffix in (("images", "jpg"), ("labels", "txt")):
+            (tmp_path / folder / split).mkdir()
+            for name in names:
+                file = tmp_path / folder / f"{name}.{suffix}"
+                file.rename(tmp_path / folder / split / file.name)
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits/val.txt").write_text("a\n")
+    assert "not read: splits/val.txt" in describe_folder(tmp_path).notes
+
+
+def test_lists_of_names_beside_a_table_or_lists_of_pairs_are_noted(tmp_path: Path) -> None:
+    (_files(tmp_path) / "pairs.csv").write_text("image,mask\nx/a.jpg,y/a.png\nx/b.jpg,y/b.png\n")
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits/val.txt").write_text("a\n")
+    assert "not read: splits/val.txt" in describe_folder(tmp_path).notes
+    (tmp_path / "pairs.csv").unlink()
+    (tmp_path / "train.txt").write_text(TRAIN)
+    assert "not read: splits/val.txt" in describe_folder(tmp_path).notes
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_lists_of_train_and_val_in_two_folders_are_refused(tmp_path: Path, drawn: bool) -> None:
+    if drawn:
+        _drawn(tmp_path)
+    else:
+        for name in "abcd":
+            save(tmp_path / f"images/{name}.jpg", gray(1, 2))
+            save(tmp_path / f"masks/{name}.png", [[0, 1]])
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "train.txt").write_text("a\nb\n")
+    (tmp_path / "splits/val.txt").write_text("c\n")
+    with pytest.raises(
+        InputError, match=r"train\.txt and splits/val\.txt lie apart; put the lists"
+    ):
+        describe_folder(tmp_path)
+    (tmp_path / "val.txt").write_text("d\n")
+    assert _names(tmp_path) == {"train": ["a", "b"], "val": ["d"]}
+    assert "not read: splits/val.txt" in describe_folder(tmp_path).notes

@@ -8,7 +8,7 @@ from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 from dualseg.data.datasets.folder_listing import pictures, unread
 from dualseg.data.datasets.folder_names import looks_like_mask, match_names, same_name
-from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists
+from dualseg.data.datasets.folder_text_lists import as_listed, read_name_lists, unread_lists
 
 
 def find_side_by_side(
@@ -42,8 +42,9 @@ def find_side_by_side(
     pairs = {split: _pairs(root, listed, faults, missing) for split, listed in files.items()}
     lists = read_name_lists(root) if set(pairs) == {"train"} else None
     if lists is not None:
-        pairs = _as_listed(lists, pairs["train"], faults, missing)
+        pairs = as_listed(lists, pairs["train"], faults, missing)
         notes.append(f"split: as {' and '.join(file.name for file in lists)} list the names")
+    notes += unread_lists(root, read=lists or ())
     if faults or (missing and not allow_missing):
         advice = f"; {LEAVE_OUT}" if missing and not allow_missing else ""
         raise InputError(
@@ -69,22 +70,3 @@ def _pairs(
     faults += [f"{short(masks[mask])} belongs to an image that has several" for mask in doubled]
     faults += [f"{short(path)} shares its name" for path in same_name(files)]
     return tuple(Pair(stem, images[stem], masks[mask_of[stem]]) for stem in sorted(mask_of))
-
-
-def _as_listed(
-    lists: Listed, pairs: tuple[Pair, ...], faults: list[str], missing: list[str]
-) -> Pairs:
-    """The pairs of the names that lists hold, by split; others are of no concern."""
-    by_name = {pair.name: pair for pair in pairs}
-    split_of: dict[str, str] = {}
-    found: dict[str, list[Pair]] = {}
-    for file, (split, names) in lists.items():
-        missing += [
-            f"{file.name} lists {n}, of which there is no pair" for n in names if n not in by_name
-        ]
-        both = [name for name in names if split_of.setdefault(name, split) != split]
-        faults += [
-            f"{name} stands in the lists of {split_of[name]} and of {split}" for name in both
-        ]
-        found.setdefault(split, []).extend(by_name[name] for name in names if name in by_name)
-    return {split: tuple(listed) for split, listed in found.items()}

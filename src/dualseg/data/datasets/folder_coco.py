@@ -128,8 +128,9 @@ def describe_coco(
                 (IGNORE_INDEX if shape.is_crowd else ids[shape.name], shape.segmentation)
                 for shape in by_crowd
             ]
-    splits, split_note = splits_of({s: [p for p, _ in found] for s, found in pairs.items()}, root)
-    return Drawn(splits, labels, (split_note, *class_notes, *notes), CocoReader(sizes, shapes))
+    of_split = {split: [pair for pair, _ in found] for split, found in pairs.items()}
+    splits, told = splits_of(of_split, root, allow_missing=declaration.allow_missing)
+    return Drawn(splits, labels, (*told, *class_notes, *notes), CocoReader(sizes, shapes))
 
 
 def _files_by_split(root: Path) -> dict[str, Path]:

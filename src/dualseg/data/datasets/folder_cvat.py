@@ -89,8 +89,8 @@ def describe_cvat(
     if names.order:  # labels that the file does not declare come last
         names.order = list(dict.fromkeys([*names.order, *sorted(names.shapes)]))
     labels, ids, class_notes = classes_of_names("CVAT shapes", names, declaration, known)
-    splits, split_note = splits_of(pairs, root)
-    return Drawn(splits, labels, (split_note, *class_notes, *notes), CvatReader(images, ids))
+    splits, told = splits_of(pairs, root, allow_missing=declaration.allow_missing)
+    return Drawn(splits, labels, (*told, *class_notes, *notes), CvatReader(images, ids))
 
 
 def _require_once(file: Path, found: CvatFile) -> None:

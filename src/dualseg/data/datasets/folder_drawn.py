@@ -18,11 +18,17 @@ from dualseg.core.errors import InputError, first_few
 from dualseg.core.geometry import Size
 from dualseg.core.image_spec import MAX_PIXELS
 from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color, LabelSpec, voc_palette
-from dualseg.data.dataset import Pair, RawValues
+from dualseg.data.dataset import Pair, Pairs, RawValues
 from dualseg.data.datasets.coco_shapes import Patch, paint
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, LEAVE_OUT, Declaration
 from dualseg.data.datasets.folder_pairs import SHOWN, hold_out
 from dualseg.data.datasets.folder_places import find_images
+from dualseg.data.datasets.folder_text_lists import (
+    Listed,
+    as_listed,
+    read_name_lists,
+    unread_lists,
+)
 
 BACKGROUND = "background"
 BACKGROUNDS = (BACKGROUND, "_background_")
@@ -42,7 +48,7 @@ class Drawn(NamedTuple):
         read_values: Draws the label of a pair.
     """
 
-    splits: dict[str, tuple[Pair, ...]]
+    splits: Pairs
     labels: LabelSpec
     notes: tuple[str, ...]
     read_values: Callable[[Pair], RawValues]
@@ -131,16 +137,24 @@ def class_ids(class_names: Sequence[str]) -> dict[str, int]:
 
 
 def splits_of(
-    pairs: Mapping[str, Sequence[Pair]], root: Path
-) -> tuple[dict[str, tuple[Pair, ...]], str]:
-    """Pairs by split, and a note; where there is no val, a part of train becomes it.
+    pairs: Mapping[str, Sequence[Pair]],
+    root: Path,
+    *,
+    allow_missing: bool,
+    lists: Listed | None = None,
+) -> tuple[Pairs, tuple[str, ...]]:
+    """Pairs by split, and notes; where there is no val, a part of train becomes it.
+
+    Where the pairs say no split but train, lists of names do.
 
     Args:
         pairs: By split; those of none are under "".
-        root: For messages.
+        root: Where lists of names are looked for.
+        allow_missing: Whether names that they hold of no pair are left out, with a note.
+        lists: Those that are named elsewhere, which go before others.
 
     Raises:
-        InputError: There is one pair alone, or a name stands twice in a split.
+        InputError: There is one pair alone, a name stands twice in a split, or lists do not fit.
     """
     splits = {split: tuple(found) for split, found in pairs.items()}
     splits["train"] = (*splits.pop("", ()), *splits.get("train", ()))
@@ -153,12 +167,38 @@ def splits_of(
                 f"{root}: {len(doubled)} names stand twice in {split}; give each image its own:",
                 first_few(doubled),
             )
+    if set(splits) == {"train"}:
+        lists = lists or read_name_lists(root)
+        splits, notes = _listed(lists, splits, root, allow_missing)
+    else:
+        notes = [f"not read: {path.relative_to(root).as_posix()}" for path in lists or ()]
+    notes += unread_lists(root, read=lists or ())
     held = "train" in splits and "val" not in splits
     if held:
         splits["train"], splits["val"] = hold_out(splits["train"], root)
     ordered = {s: splits[s] for s in ("train", "val", *splits) if s in splits}
     sizes = ", ".join(f"{len(found)} {split}" for split, found in ordered.items())
-    return ordered, f"images: {sizes}" + ("; val is held out by a hash of the name" if held else "")
+    ending = "; val is held out by a hash of the name" if held else ""
+    return ordered, (f"images: {sizes}{ending}", *notes)
+
+
+def _listed(
+    lists: Listed | None, splits: Pairs, root: Path, allow_missing: bool
+) -> tuple[Pairs, list[str]]:
+    """The splits as lists say them, where there are some, and notes."""
+    if lists is None:
+        return splits, []
+    faults: list[str] = []
+    missing: list[str] = []
+    found = as_listed(lists, splits["train"], faults, missing)
+    if faults or (missing and not allow_missing):
+        advice = f"; {LEAVE_OUT}" if missing and not allow_missing else ""
+        raise InputError(
+            f"images and lists of names in {root} do not fit together{advice}:",
+            first_few(faults if allow_missing else [*missing, *faults]),
+        )
+    note = f"split: as {' and '.join(file.name for file in lists)} list the names"
+    return found, [note, *(f"left out: {line}" for line in first_few(missing))]
 
 
 def images_named(

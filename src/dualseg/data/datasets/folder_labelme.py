@@ -102,9 +102,9 @@ def describe_labelme(
     if faults:
         raise InputError(f"{len(faults)} LabelMe files cannot be read:", first_few(faults))
     labels, _, notes = classes_of_names("LabelMe shapes", names, declaration, known)
-    splits, split_note = splits_of(pairs, root)
+    splits, told = splits_of(pairs, root, allow_missing=declaration.allow_missing)
     reader = LabelMeReader(labels.class_names, declaration.images)
-    return Drawn(splits, labels, (split_note, *notes, *unread, *first_few(left_out)), reader)
+    return Drawn(splits, labels, (*told, *notes, *unread, *first_few(left_out)), reader)
 
 
 def _holds(place: Place) -> bool:

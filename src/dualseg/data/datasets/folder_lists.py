@@ -13,6 +13,7 @@ from dualseg.data.datasets.folder_text_lists import (
     pair_lists,
     pair_rows,
     split_named,
+    unread_lists,
 )
 from dualseg.data.faults import DatasetError, Fault
 
@@ -43,6 +44,7 @@ def read_listed_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs
         raise InputError(f"{root} holds several lists of pairs: {found}; keep one kind of them")
     if tables:
         rows, note = _table_rows(tables[0]), f"pairs: as {tables[0].name} lists them"
+        unread = unread_lists(root)
         if not rows:
             raise InputError(f"{tables[0]} lists no pair; add rows, or remove it")
     elif lists:

@@ -17,7 +17,7 @@ from dualseg.data.datasets.folder_lists import (
     unread_tables,
 )
 from dualseg.data.datasets.folder_names import MASK_SUFFIXES, match_names, same_name
-from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists
+from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists, unread_lists
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
 MASK_FOLDERS = (
@@ -73,8 +73,8 @@ def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[
         total = len(pairs["train"])
         pairs["train"], pairs["val"] = hold_out(pairs["train"], root)
         notes.append(
-            f"split: no {'folder' if listed is None else 'list'} for val, so {len(pairs['val'])} "
-            f"of {total} images are held out, chosen by a hash of the name"
+            f"split: no folder or list for val, so {len(pairs['val'])} of {total} images are held "
+            "out, chosen by a hash of the name"
         )
     sizes = ", ".join(f"{len(files)} {split}" for split, files in pairs.items())
     return pairs, [*notes, f"images: {sizes}"]
@@ -101,6 +101,7 @@ def _pairs_of_folders(root: Path, allow_missing: bool) -> tuple[Pairs, list[str]
     else:
         pairs = _listed(lists, *folders["train"], root, faults, missing)
         notes = [*notes, f"split: as {' and '.join(f.name for f in lists)} list the names"]
+    notes = [*notes, *unread_lists(root, read=lists or ())]
     if faults or (missing and not allow_missing):
         advice = f"; {LEAVE_OUT}" if missing and not allow_missing else ""
         raise InputError(

@@ -2,10 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
+from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -38,7 +39,8 @@ def pair_lists(root: Path) -> tuple[list[Path], list[str]]:
             f'{strange[0]} {found}, but {pairs[0].name} holds "image label" lines; write such '
             "lines into both, or remove it"
         )
-    return pairs, [f"not read: {path.name}, which names no labels" for path in others]
+    notes = [f"not read: {path.name}, which names no labels" for path in others]
+    return pairs, [*notes, *unread_lists(root, read=others)]
 
 
 def pair_rows(paths: Sequence[Path]) -> list[Row]:
@@ -67,25 +69,79 @@ def read_name_lists(root: Path) -> Listed | None:
     """Lists of names alone, as PASCAL VOC has them; None where there are none.
 
     Args:
-        root: Holds train.txt and val.txt, or a folder of one of `LIST_FOLDERS` does.
+        root: Holds train.txt and val.txt, or a folder of one of `LIST_FOLDERS` does; of several
+            the first counts.
 
     Returns:
         File -> its split, and the names in it without folder and file suffix.
 
     Raises:
-        InputError: A list is empty, or a name stands in it twice.
+        InputError: A list is empty, a name stands in it twice, or one of train and val is listed in
+            another folder.
     """
-    for folder in (root, *(root / name for name in LIST_FOLDERS)):
-        paths = [folder / f"{name}.txt" for name in LIST_NAMES]
-        found = [path for path in paths if _is_list(path) and not _names_two(path)]
-        if found:
-            return {path: (split_named(path.stem), _bare_names(path)) for path in found}
-    return None
+    found = _lists_by_folder(root)
+    if not found:
+        return None
+    first, *others = found
+    missing = {"train", "val"} - {split_named(path.stem) for path in first}
+    apart = [p for paths in others for p in paths if split_named(p.stem) in missing]
+    if apart:
+        both = " and ".join(path.relative_to(root).as_posix() for path in (first[0], apart[0]))
+        raise InputError(f"{root}: {both} lie apart; put the lists of all splits into one folder")
+    return read_lists({path: split_named(path.stem) for path in first})
+
+
+def read_lists(split_of: Mapping[Path, str]) -> Listed:
+    """As `read_name_lists`, for lists that are named elsewhere; each with its split."""
+    return {path: (split, _bare_names(path)) for path, split in split_of.items()}
+
+
+def unread_lists(root: Path, *, read: Collection[Path] = ()) -> list[str]:
+    """A note on the lists of names alone that are not read."""
+    found = [path for paths in _lists_by_folder(root) for path in paths if path not in read]
+    names = [path.relative_to(root).as_posix() for path in found]
+    return [f"not read: {', '.join(names)}"] if names else []
+
+
+def as_listed(lists: Listed, pairs: Iterable[Pair], faults: list[str], missing: list[str]) -> Pairs:
+    """The pairs of the images that lists name, by split; others are of no concern.
+
+    Args:
+        lists: As `read_name_lists` gives them.
+        pairs: All there are.
+        faults: Names in lists of two splits, or of several images, are added here.
+        missing: Names of no pair are added here.
+    """
+    by_name: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_name.setdefault(pair.image.stem, []).append(pair)
+    split_of: dict[str, str] = {}
+    found: dict[str, list[Pair]] = {}
+    for file, (split, names) in lists.items():
+        missing += [
+            f"{file.name} lists {n}, of which there is no pair" for n in names if n not in by_name
+        ]
+        several = [name for name in names if len(by_name.get(name, ())) > 1]
+        faults += [f"{file.name} lists {name}, the name of several images" for name in several]
+        both = [name for name in names if split_of.setdefault(name, split) != split]
+        faults += [
+            f"{name} stands in the lists of {split_of[name]} and of {split}" for name in both
+        ]
+        found.setdefault(split, []).extend(by_name[name][0] for name in names if name in by_name)
+    return {split: tuple(listed) for split, listed in found.items()}
 
 
 def split_named(name: str) -> str:
     """The split that a list or a row of a table means."""
     return SPLIT_NAMES.get(name, name)
+
+
+def _lists_by_folder(root: Path) -> list[list[Path]]:
+    """Lists of names alone, of each folder that holds some."""
+    folders = (root, *(root / name for name in LIST_FOLDERS))
+    listed = [[folder / f"{name}.txt" for name in LIST_NAMES] for folder in folders]
+    found = [[p for p in paths if _is_list(p) and not _names_two(p)] for paths in listed]
+    return [paths for paths in found if paths]
 
 
 def _is_list(path: Path) -> bool:

@@ -32,7 +32,9 @@ from dualseg.data.datasets.folder_drawn import (
 )
 from dualseg.data.datasets.folder_listing import pictures
 from dualseg.data.datasets.folder_names import same_name
+from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS
 from dualseg.data.datasets.folder_places import Place, find_places, labelled_places
+from dualseg.data.datasets.folder_text_lists import Listed, read_lists
 from dualseg.data.pictures.images import read_size
 
 MAX_TXT_BYTES = 1 << 26
@@ -103,12 +105,12 @@ def describe_yolo(
             f"{root}: class_names of {DECLARATION_FILE} lacks {', '.join(missing)}, which "
             "data.yaml names"
         )
-    splits, split_note = splits_of(pairs, root)
+    splits, told = splits_of(
+        pairs, root, allow_missing=declaration.allow_missing, lists=_lists(root)
+    )
     alone = (f"images: {empty} without a label file are background",) if empty else ()
     reader = YoloReader(tuple(ids[name] for name in stated), declaration.images)
-    return Drawn(
-        splits, labels, (split_note, *notes, *unread, *alone, *first_few(left_out)), reader
-    )
+    return Drawn(splits, labels, (*told, *notes, *unread, *alone, *first_few(left_out)), reader)
 
 
 def _holds(place: Place) -> bool:
@@ -135,7 +137,7 @@ def _pairs(place: Place, declaration: Declaration, left_out: list[str]) -> tuple
 
 def _names(root: Path, declaration: Declaration) -> tuple[str, ...]:
     """The name of each class number."""
-    file = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
+    file = _data_yaml(root)
     if file is not None:
         return _listed_names(read_yaml(file).get("names"), file)
     if declaration.class_names is not None:
@@ -145,6 +147,28 @@ def _names(root: Path, declaration: Declaration) -> tuple[str, ...]:
         f"{root} holds YOLO label files but no data.yaml that names the classes; write one: "
         "names: [cat, dog]"
     )
+
+
+def _data_yaml(root: Path) -> Path | None:
+    return next((root / name for name in NAME_FILES if (root / name).is_file()), None)
+
+
+def _lists(root: Path) -> Listed | None:
+    """The lists of images that `data.yaml` names; None where it names none that is there."""
+    file = _data_yaml(root)
+    given = {} if file is None else read_yaml(file)
+    found: dict[Path, str] = {}
+    for split in SPLIT_FOLDERS:
+        path = root / str(given.get(split))
+        inside = path.resolve().is_relative_to(root.resolve())
+        if path.suffix != ".txt" or not inside or not path.is_file():
+            continue
+        if path in found:
+            raise InputError(
+                f"{file}: {found[path]} and {split} are one list, {path.name}; give each its own"
+            )
+        found[path] = split
+    return read_lists(found) if found else None
 
 
 def _listed_names(given: Any, file: Path) -> tuple[str, ...]:
