@@ -1,6 +1,6 @@
 """Every data set by name: a literal table, no registration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from dualseg.data.loading.cache import cached
 from dualseg.data.shards.source import are_shards, describe_shards
 
 SHARDS = "shards"
+TEST = "test"
 GENERATED = ("streets",)  # data sets without a folder
 
 Progress = Callable[[int, int], object]
@@ -41,18 +42,24 @@ class Splits:
     Args:
         train, val: The data.
         notes: One line each: what was inferred.
+        test: Only where it was asked for and is there.
     """
 
     train: SegmentationDataset
     val: SegmentationDataset
     notes: tuple[str, ...] = ()
+    test: SegmentationDataset | None = None
 
 
 class _Source(NamedTuple):
-    """A data set before a split is chosen: what is inferred is the same for all of them."""
+    """A data set before a split is chosen: what is inferred is the same for all of them.
+
+    `names` are the splits of a user's own data; of a published one they are not listed.
+    """
 
     open: Callable[[str], SegmentationDataset]
     notes: tuple[str, ...] = ()
+    names: Collection[str] = ()
 
 
 def list_datasets() -> list[str]:
@@ -89,25 +96,27 @@ def open_dataset(
     return _source(name, root, labels, max_pixels).open(split)
 
 
-def open_splits(settings: DataSettings, *, progress: Progress | None = None) -> Splits:
+def open_splits(
+    settings: DataSettings, *, test: bool = False, progress: Progress | None = None
+) -> Splits:
     """Both splits of a recipe, cached where they fit into memory.
 
     Args:
         settings: Which data.
+        test: Whether the test split of a folder or of shards is opened too, where there is one.
         progress: Called with (done, total) while masks or shards are looked at for the first time.
 
     Raises:
         InputError: As `open_dataset`.
     """
-    source = _source(settings.name, settings.root, None, settings.max_pixels, progress)
-    both = [
-        _as_declared(source.open(split), settings)
-        for split in (settings.train_split, settings.val_split)
-    ]
-    found = dict.fromkeys(note for split in both for note in getattr(split, "notes", ()))
+    chosen = settings.train_split, settings.val_split
+    source = _source(settings.name, settings.root, None, settings.max_pixels, progress, chosen)
+    names = [*chosen, *([TEST] if test and TEST in source.names else [])]
+    opened = [_as_declared(source.open(split), settings) for split in names]
+    found = dict.fromkeys(note for split in opened for note in getattr(split, "notes", ()))
     folder = None if settings.cache_dir is None else Path(settings.cache_dir)
-    train, val = cached(both, settings.cache, folder)
-    return Splits(train, val, (*source.notes, *found))
+    train, val = cached(opened[:2], settings.cache, folder)
+    return Splits(train, val, (*source.notes, *found), *opened[2:])
 
 
 def _as_declared(dataset: SegmentationDataset, settings: DataSettings) -> SegmentationDataset:
@@ -122,16 +131,18 @@ def _source(
     labels: LabelSpec | None,
     max_pixels: int | None,
     progress: Progress | None = None,
+    splits: Sequence[str] = (),
 ) -> _Source:
+    """`splits` are those that will be opened, where they are known."""
     if name not in list_datasets():
         raise InputError(f"there is no data set {name!r}; {nearest(name, list_datasets())}")
     if name == SHARDS:
-        return _shards(root, labels, progress)
+        return _shards(root, labels, progress, splits)
     if root is not None and not Path(root).is_dir():
         raise InputError(f"data.root {root} is no folder ({name} is looked for there)")
     place = None if root is None else Path(root)
     if name == "folder":
-        return _folder(place, labels, max_pixels, progress)
+        return _folder(place, labels, max_pixels, progress, splits)
     if name == "streets":
         return _streets(place)
     if place is None:
@@ -147,27 +158,31 @@ def _folder(
     labels: LabelSpec | None,
     max_pixels: int | None,
     progress: Progress | None,
+    splits: Sequence[str],
 ) -> _Source:
     if root is None:
         raise InputError(
             "folder needs a folder with images and masks: --data DIR, or data.root in the recipe"
         )
     if are_shards(str(root)):
-        return _shards(root, labels, progress)
+        return _shards(root, labels, progress, splits)
     description = describe_folder(root, labels, max_pixels=max_pixels, progress=progress)
-    return _Source(description.open, description.notes)
+    return _Source(description.open, description.notes, description.splits)
 
 
 def _shards(
-    root: str | Path | None, labels: LabelSpec | None, progress: Progress | None
+    root: str | Path | None,
+    labels: LabelSpec | None,
+    progress: Progress | None,
+    splits: Sequence[str],
 ) -> _Source:
     if root is None:
         raise InputError(
             "shards needs to know where they are: --data DIR, --data 'DIR/train-{000..127}.tar' or "
             "a URL, or data.root in the recipe"
         )
-    found = describe_shards(str(root), labels)
-    return _Source(partial(found.open, progress=progress), found.notes)
+    found = describe_shards(str(root), labels, splits=splits)
+    return _Source(partial(found.open, progress=progress), found.notes, found.shards)
 
 
 def _streets(root: Path | None) -> _Source:

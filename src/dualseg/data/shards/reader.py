@@ -1,6 +1,7 @@
 """A split in shards as a data set: every sample by its number, read by position."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,9 @@ class ShardDataset:
         images: Bands and values of the images.
         hashes: SHA-256 of each shard, where known; for the cache.
         cache: Keeps whole shards of servers on disk; None: only what is asked for is read.
+
+    Attributes:
+        label_notes: What was inferred of the classes, one line each.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class ShardDataset:
         self.images = images
         self.hashes = tuple(hashes) or (None,) * len(self.shards)
         self.cache = cache
+        self.label_notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples.names)
@@ -113,8 +118,8 @@ class ShardDataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the shards is not used, one line each."""
-        return self.samples.notes
+        """What was inferred, and what of the shards is not used; one line each."""
+        return (*self.label_notes, *self.samples.notes)
 
     def shard(self, index: int) -> str:
         """Path or URL of the shard that holds a sample."""
@@ -127,16 +132,9 @@ class ShardDataset:
 
     def reading(self, images: ImageSpec) -> "ShardDataset":
         """The same samples with their images read in another way."""
-        return ShardDataset(
-            self.shards,
-            self.stamps,
-            self.samples,
-            self.labels,
-            self.split,
-            images=images,
-            hashes=self.hashes,
-            cache=self.cache,
-        )
+        other = copy(self)
+        other.images = images
+        return other
 
     def member_facts(self, index: int, kind: str) -> tuple[str, int, str, int]:
         """What changes when an image or a label does: its shard, with size and mark, and its place.

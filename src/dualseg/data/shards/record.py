@@ -12,7 +12,7 @@ from dualseg.core.errors import InputError
 from dualseg.core.files import write_text
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import IGNORE_INDEX, LabelSpec, voc_palette
-from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, read_declaration
+from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration, read_declaration
 from dualseg.data.shards.reading import read_small
 from dualseg.data.shards.urls import beside, is_url, shown
 
@@ -35,22 +35,24 @@ class FolderRecord(NamedTuple):
     """What stands beside shards.
 
     Attributes:
-        labels: Classes; None where nobody says which there are.
+        labels: Classes; None where nobody says what each label value means.
         images: Bands and values of the images.
         splits: Split -> its shards, where `write_shards` has written them; else empty.
+        declared: What a person says of the classes, where `labels` is None.
     """
 
     labels: LabelSpec | None
     images: ImageSpec
     splits: Mapping[str, tuple[ShardRecord, ...]]
+    declared: Declaration = Declaration()
 
 
 def read_record(folder: str) -> FolderRecord:
     """The `dataset.yaml` of a folder of shards, here or elsewhere.
 
     One that a person wrote, for shards of other tools, has the keys of a folder's: class_names,
-    palette, values, ignore_index, channels, max_value. Without class_names and values the labels
-    are unknown.
+    palette, values, ignore_index, channels, max_value. Without values, what the labels mean is left
+    to their inference.
 
     Raises:
         InputError: It has faults.
@@ -136,11 +138,14 @@ def _theirs(folder: str, text: str) -> FolderRecord:
             f"{shown(folder)}/{DECLARATION_FILE} has colors; labels in shards are class ids, one "
             "number a pixel. Save them so, or unpack the shards into a folder"
         )
-    if declared.class_names is None and declared.values is None:
-        return FolderRecord(None, declared.images, {})
-    ids = {to for to in (declared.values or {}).values() if to != IGNORE_INDEX}
+    if declared.snap:
+        raise InputError(
+            f"{shown(folder)}/{DECLARATION_FILE} has snap; labels in shards are read as they are. "
+            "Save them as PNG from what they were made of, or unpack the shards into a folder"
+        )
+    if declared.values is None:
+        return FolderRecord(None, declared.images, {}, declared)
+    ids = {to for to in declared.values.values() if to != IGNORE_INDEX}
     names = declared.class_names or tuple(f"class_{number}" for number in range(max(ids) + 1))
-    ignored = IGNORE_INDEX if declared.ignore_index is None else declared.ignore_index
-    values = declared.values or {**{n: n for n in range(len(names))}, ignored: IGNORE_INDEX}
-    labels = LabelSpec(names, declared.palette or voc_palette(len(names)), values)
+    labels = LabelSpec(names, declared.palette or voc_palette(len(names)), declared.values)
     return FolderRecord(labels, declared.images, {})

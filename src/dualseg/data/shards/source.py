@@ -3,12 +3,14 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few, nearest
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
+from dualseg.data.datasets.dataset_yaml import Declaration
 from dualseg.data.datasets.folder_pairs import SPLIT_FOLDERS, VAL_SHARE
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 from dualseg.data.shards.cache import cache_from_environment
@@ -17,7 +19,7 @@ from dualseg.data.shards.index import Progress, read_indexes
 from dualseg.data.shards.reader import ShardDataset
 from dualseg.data.shards.reading import find_shards, tars_in
 from dualseg.data.shards.record import FolderRecord, ShardRecord, has_shard_record, read_record
-from dualseg.data.shards.samples import Samples, find_samples
+from dualseg.data.shards.samples import find_samples
 from dualseg.data.shards.urls import beside, is_url, name_of, normalized, parent_of, shown
 
 ENDING = ".tar"
@@ -40,16 +42,20 @@ class ShardSource:
         shards: Split -> paths and URLs.
         records: Shard -> what `dataset.yaml` beside it says of it.
         labels: Classes; None where they have to be inferred from the labels themselves.
+        declared: What a person says of the classes, where they have to be inferred.
         images: Bands and values of the images.
         notes: What is known, one line each.
+        elsewhere: Pattern of a split that lies in other places -> its shards.
     """
 
     origin: str
     shards: Mapping[str, tuple[str, ...]]
     records: Mapping[str, ShardRecord]
     labels: LabelSpec | None
+    declared: Declaration
     images: ImageSpec
     notes: tuple[str, ...]
+    elsewhere: Mapping[str, "ShardSource"] = field(default_factory=dict)
 
     def open(self, split: str, *, progress: Progress | None = None) -> ShardDataset:
         """One split, through the indexes of its shards.
@@ -63,12 +69,13 @@ class ShardSource:
             InputError: There is no such split, or its shards cannot be read.
         """
         if names_shards(split):
-            there, shards = describe_shards(split, self.labels), find_shards(split)
+            there = self.elsewhere.get(split) or _describe(split, self.labels, self.declared)
+            shards = find_shards(split)
             name = split_of(name_of(shards[0])) or Path(name_of(shards[0])).stem
-            return there._labelled(there._dataset(shards, name, progress))
+            return self._labelled(there._dataset(shards, name, progress), there)
         name = _split_name(split)
         if name in self.shards:
-            return self._labelled(self._dataset(self.shards[name], name, progress))
+            return self._labelled(self._dataset(self.shards[name], name, progress), self)
         if UNSPLIT not in self.shards or name not in ("train", "val"):
             known = [key for key in self.shards if key]
             raise InputError(
@@ -76,14 +83,31 @@ class ShardSource:
                 f"Or {HOW_TO_NAME}"
             )
         whole = self._dataset(self.shards[UNSPLIT], name, progress)
-        return _held_out(self._labelled(whole), name, self.origin)
+        return _held_out(self._labelled(whole, self), name, self.origin)
 
-    def _labelled(self, dataset: ShardDataset) -> ShardDataset:
-        """With the classes that all splits together have, where nobody says them."""
-        if self.labels is None:
-            every = [self._dataset(shards, name, None) for name, shards in self.shards.items()]
-            dataset.labels = infer_labels(every, self.origin)
+    def _labelled(self, dataset: ShardDataset, there: "ShardSource") -> ShardDataset:
+        """With the classes that all splits together have, where nobody says them.
+
+        Args:
+            dataset: A split.
+            there: Its shards; together with them go all of which the same is said.
+        """
+        if there.labels is not None:
+            return dataset
+        splits, seen = [], set()
+        for source in (self, *self.elsewhere.values(), there):
+            if source.labels is not None or source._said() != there._said():
+                continue
+            for name, shards in source.shards.items():
+                others = [shard for shard in shards if shard not in seen]
+                splits += [source._dataset(others, name, None)] if others else []
+                seen.update(others)
+        dataset.labels, dataset.label_notes = infer_labels(splits, self.origin, there.declared)
         return dataset
+
+    def _said(self) -> tuple[object, ...]:
+        """What decides what a label value means."""
+        return self.declared.class_names, self.declared.ignore_index
 
     def _dataset(
         self, shards: Sequence[str], split: str, progress: Progress | None
@@ -140,16 +164,28 @@ def in_every_folder(text: str) -> str:
     return normalized(text) if names_shards(text) or is_url(text) else text
 
 
-def describe_shards(root: str, labels: LabelSpec | None = None) -> ShardSource:
+def describe_shards(
+    root: str, labels: LabelSpec | None = None, *, splits: Sequence[str] = ()
+) -> ShardSource:
     """What is known before a shard is opened: splits by the names, classes by `dataset.yaml`.
 
     Args:
         root: A folder of shards or a pattern `DIR/train-{000..127}.tar`; a path or a URL.
-        labels: A network's classes, for shards beside which nothing is said.
+        labels: A network's classes, for shards beside which nothing is said of classes.
+        splits: Those that will be opened. Patterns among them may lie elsewhere; where nothing is
+            said of classes there, what is said in `root` counts.
 
     Raises:
         InputError: There are no shards, or `dataset.yaml` has faults.
     """
+    source = _describe(root, labels, Declaration())
+    patterns = [split for split in splits if names_shards(split)]
+    elsewhere = {split: _describe(split, source.labels, source.declared) for split in patterns}
+    return replace(source, elsewhere=elsewhere)
+
+
+def _describe(root: str, labels: LabelSpec | None, declared: Declaration) -> ShardSource:
+    """One place; `labels` and `declared` count where nothing is said of classes there."""
     is_pattern = names_shards(root)
     named = find_shards(root) if is_pattern else []
     if is_pattern and not named:
@@ -168,7 +204,13 @@ def describe_shards(root: str, labels: LabelSpec | None = None) -> ShardSource:
     records = {
         beside(folder, shard.name): shard for shards in record.splits.values() for shard in shards
     }
-    return ShardSource(shown(root), splits, records, record.labels or labels, record.images, notes)
+    said, palette = record.declared, record.declared.palette
+    if record.labels is not None or said.gives_meaning:
+        labels, declared = record.labels, said
+    else:
+        labels = replace(labels, palette=palette) if labels and palette else labels
+        declared = replace(declared, palette=palette or declared.palette, images=said.images)
+    return ShardSource(shown(root), splits, records, labels, declared, record.images, notes)
 
 
 def _splits(named: Sequence[str], record: FolderRecord, folder: str) -> dict[str, tuple[str, ...]]:
@@ -232,17 +274,9 @@ def _held_out(whole: ShardDataset, split: str, origin: str) -> ShardDataset:
             f"some out. Or {HOW_TO_NAME}"
         )
     names = tuple(whole.samples.names[n] for n in chosen)
-    part: Samples = whole.samples._replace(names=names, places=whole.samples.places[chosen])
-    return ShardDataset(
-        whole.shards,
-        whole.stamps,
-        part,
-        whole.labels,
-        split,
-        images=whole.images,
-        hashes=whole.hashes,
-        cache=whole.cache,
-    )
+    part = copy(whole)
+    part.samples = whole.samples._replace(names=names, places=whole.samples.places[chosen])
+    return part
 
 
 def _rank(name: str) -> float:
