@@ -50,3 +50,22 @@ def test_a_report_has_the_name_of_a_report(dualseg, street):
     found = dualseg("data", "check", street, "--out", "report.txt")
     assert found.code == 2
     assert "name it report.json" in found.stderr
+
+
+def test_the_test_split_is_checked_too(dualseg, street, tmp_path):
+    data = tmp_path / "data"
+    for number, split in enumerate(("train", "val", "test")):
+        for part in ("images", "masks"):
+            (data / part / split).mkdir(parents=True)
+            for name in (2 * number, 2 * number + 1):
+                shutil.copy(street / part / f"{name}.png", data / part / split / f"{name}.png")
+    shutil.copy(data / "images/train/0.png", data / "images/test/4.png")
+    good = dualseg("data", "check", data, "--json")
+    assert good.code == 0, good.stderr
+    assert good.json["test"]["num_images"] == 2
+    leaks = [w["file"] for w in good.json["warnings"] if w["code"] == "W203"]
+    assert leaks == ["train and test:"]
+    (data / "images/test/5.png").write_bytes(b"")
+    wrong = dualseg("data", "check", data, "--json")
+    assert wrong.code == 2
+    assert [fault["code"] for fault in wrong.json["faults"]] == ["E111"]

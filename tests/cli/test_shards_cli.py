@@ -67,6 +67,17 @@ def test_check_reads_the_labels_in_the_shards(dualseg, shards):
     assert found.json["val"]["pixels_per_class"]["foreground"] > 0
 
 
+def test_check_reads_the_test_split_of_shards(dualseg, shards, street):
+    found = describe_folder(street).open("val")
+    found.split = "test"
+    write_shards(found, shards)
+    told = dualseg("data", "check", shards, "--json")
+    assert told.code == 0, told.stderr
+    assert told.json["test"] == told.json["val"]
+    leaks = [w["file"] for w in told.json["warnings"] if w["code"] == "W203"]
+    assert leaks == ["val and test:"]
+
+
 def test_check_names_shard_and_member_of_a_fault(dualseg, tmp_path):
     folder = tmp_path / "wds"
     folder.mkdir()

@@ -50,14 +50,15 @@ def check(
     try:
         with counting("looking at the data") as progress:
             splits = open_splits(
-                DataSettings(name=name, root=root, cache="none"), progress=progress
+                DataSettings(name=name, root=root, cache="none"), test=True, progress=progress
             )
     except InputError as error:
         faults += _opening_faults(error, source)
     else:
         names = splits.train.labels.class_names
         _tell_notes(splits)
-        for dataset in (splits.train, splits.val):
+        datasets = [splits.train, splits.val, *([] if splits.test is None else [splits.test])]
+        for dataset in datasets:
             with counting(f"checking {dataset.split}") as progress:
                 try:
                     summary = check_dataset(
@@ -68,7 +69,7 @@ def check(
                 else:
                     summaries[dataset.split] = summary
                     warnings += summary.warnings
-        warnings += duplicate_warnings(splits.train, splits.val)
+        warnings += duplicate_warnings(*datasets)
     report = _report(faults, warnings, summaries, names)
     if out is not None:
         write_json(out, report)

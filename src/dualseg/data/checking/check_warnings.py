@@ -1,6 +1,7 @@
 """What is allowed in a data set but worth knowing, as faults with a W code."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from dualseg.core.errors import first_few
@@ -56,18 +57,16 @@ def split_warnings(
     return tuple(warnings)
 
 
-def duplicate_warnings(train: SegmentationDataset, val: SegmentationDataset) -> tuple[Fault, ...]:
-    """Images of equal content, across the splits and within each.
-
-    Args:
-        train, val: The splits; files of equal length are read.
-    """
+def duplicate_warnings(*splits: SegmentationDataset) -> tuple[Fault, ...]:
+    """Images of equal content, across every two splits and within each; files of equal length are
+    read."""
     warnings = []
-    leak = describe_leak(train, val)
-    if leak:
-        fix = "keep each image in one split"
-        warnings.append(Fault("W203", f"{train.split} and {val.split}:", leak, "", fix))
-    for dataset in (train, val):
+    for first, second in combinations(splits, 2):
+        leak = describe_leak(first, second)
+        if leak:
+            fix = "keep each image in one split"
+            warnings.append(Fault("W203", f"{first.split} and {second.split}:", leak, "", fix))
+    for dataset in splits:
         groups = duplicates_within(dataset)
         if groups:
             shown = ", ".join(first_few([" = ".join(map(str, group)) for group in groups]))
