@@ -40,6 +40,8 @@ def check_data(splits: Splits, progress: Progress) -> None:
             f"the splits have different classes: train has {', '.join(train)}; "
             f"val has {', '.join(val)}"
         )
+    for warning in _meanings_apart(splits):
+        progress.message(f"warning: {warning}")
     checked, wrong = [], []
     for dataset in (splits.train, splits.val):
         look = partial(progress.looking, f"checking {dataset.split}")
@@ -61,6 +63,22 @@ def check_data(splits: Splits, progress: Progress) -> None:
     leak = describe_leak(splits.train, splits.val)
     if leak:
         progress.message(f"warning: {leak}")
+
+
+def _meanings_apart(splits: Splits) -> list[str]:
+    """Label values that mean something else in val than in train: of shards in two places, each
+    with its own dataset.yaml, that may be right."""
+    names = dict(enumerate(splits.train.labels.class_names))
+    train, val = (
+        {raw: names.get(class_id, "ignored") for raw, class_id in dataset.labels.values.items()}
+        for dataset in (splits.train, splits.val)
+    )
+    return [
+        f"label value {raw} is {train[raw]} in {splits.train.split}, but {val[raw]} in "
+        f"{splits.val.split}; see the dataset.yaml of each"
+        for raw in sorted(set(train) & set(val))
+        if train[raw] != val[raw]
+    ]
 
 
 def require_apart(run_folder: Path, root: str | None, splits: Splits) -> None:
