@@ -1,4 +1,4 @@
-"""Classes of shards whose label values nobody explains: inferred from them, as those of a folder."""
+"""Classes of shards whose label values nobody explains: inferred as those of a folder."""
 
 import hashlib
 import json
