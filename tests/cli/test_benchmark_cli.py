@@ -10,6 +10,7 @@ from dualseg.checkpoints.model_files import save_model
 from dualseg.cli import benchmark, benchmark_worker
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts, default_labels
+from dualseg.export.rewrites.measure import bf16_is_native
 from dualseg.models.catalog import create_model
 
 TINY = ("--backbone", "mobilenet_v2", "--output-stride", "32", "--num-classes", "3")
@@ -89,6 +90,17 @@ def test_a_table_is_printed_without_json(dualseg):
     assert done.code == 0
     assert "of roof" in done.stdout
     assert "eager" in done.stdout
+    assert "precision" in done.stdout
+    assert "fp32" in done.stdout.splitlines()[-2]  # the row; the line above the table has it too
+
+
+def test_openvino_computes_in_fp32_where_it_is_asked_to(dualseg):
+    pytest.importorskip("openvino")
+    runtimes = ("--runtime", "openvino", "--runtime", "openvino_fp32")
+    done = dualseg("benchmark", "fcn", *TINY, *QUICK, *runtimes, "--json").json["runtimes"]
+    native = "bf16" if bf16_is_native() else "fp32"
+    precisions = {name: own["precision"] for name, own in done.items()}
+    assert precisions == {"openvino": native, "openvino_fp32": "fp32"}
 
 
 @pytest.mark.slow

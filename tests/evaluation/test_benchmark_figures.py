@@ -27,6 +27,13 @@ def test_rates_and_shares():
     assert found["peak_memory_mib"] == 64
 
 
+def test_int8_has_no_roof_to_be_a_share_of():
+    found = RuntimeFigures((Run(1, 10, 4),), 1, 64.0, "int8").to_dict(
+        gflops=5.0, roofs={"fp32": 100.0, "bf16": 1000.0}
+    )
+    assert (found["precision"], found["share_of_roof"]) == ("int8", None)
+
+
 def test_peak_memory_sees_what_is_touched():
     before = peak_memory_mib()
     block = bytearray(256 << 20)

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from dualseg.core.facts import ModelFacts
 
 EXAMPLE = "Example: dualseg benchmark runs/city --size 512x1024 --runtime eager --runtime openvino"
-RUNTIMES = ("eager", "eager_bf16", "compiled", "compiled_bf16", "openvino", "onnxruntime")
+RUNTIMES = (
+    "eager",
+    "eager_bf16",
+    "compiled",
+    "compiled_bf16",
+    "openvino",
+    "openvino_fp32",
+    "onnxruntime",
+)
 REWRITES = ("none", "plain", "measured")
 DEFAULT_SIZE = (512, 1024)
 
@@ -22,7 +30,8 @@ def benchmark(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="A run folder, a checkpoint folder, a .safetensors file, or a catalogue name.",
+            help="A run folder, a checkpoint folder, a .safetensors file, an exported file, or a "
+            "catalogue name.",
         ),
     ],
     size: Annotated[
@@ -31,7 +40,11 @@ def benchmark(
     ] = None,
     runtime: Annotated[
         list[str] | None,
-        typer.Option("--runtime", help=f"{', '.join(RUNTIMES)}; may be given several times."),
+        typer.Option(
+            "--runtime",
+            help=f"{', '.join(RUNTIMES)}; may be given several times. openvino computes in bf16 "
+            "where the processor does, the others in fp32 unless their name says bf16.",
+        ),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images at once.")] = 1,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Timed runs of each.")] = 11,
@@ -110,7 +123,7 @@ def _require(runtime: str) -> None:
     from dualseg.export.packages import need
 
     packages = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnxscript")}
-    for package in packages.get(runtime, ()):
+    for package in packages.get(runtime.removesuffix("_fp32"), ()):
         need(package, f"runtime {runtime}")
 
 
@@ -217,7 +230,7 @@ def _measure(
                 max(run["peak_memory_mib"] for run in runs),
                 ready["precision"],
             )
-            figures[name] = own.to_dict(gflops=ready["gflops"], roofs=roofs)  # type: ignore[arg-type]
+            figures[name] = own.to_dict(gflops=ready["gflops"], roofs=roofs)
         results.append(
             {
                 "name": entry["label"],
@@ -260,13 +273,14 @@ def _sizes(results: list[dict[str, Any]]) -> set[tuple[int, ...]]:
 
 
 def _print(results: list[dict[str, Any]], batch: int) -> None:
-    header = ["model", "image", "runtime", "latency ms", "p95", "network ms", "tail ms"]
-    header += ["images/s", "peak MiB", "GFLOPs", "parameters", "of roof"]
+    header = ["model", "image", "runtime", "precision", "latency ms", "p95", "network ms"]
+    header += ["tail ms", "images/s", "peak MiB", "GFLOPs", "parameters", "of roof"]
     rows = [
         [
             result["name"],
             "{}x{}".format(*result["size"]),
             name,
+            own["precision"],
             f"{own['latency_ms_median']:.1f}",
             f"{own['latency_ms_p95']:.1f}",
             f"{own['network_ms_median']:.1f}",
@@ -275,7 +289,7 @@ def _print(results: list[dict[str, Any]], batch: int) -> None:
             f"{own['peak_memory_mib']:.0f}",
             f"{result['gflops']:.1f}",
             f"{result['parameters'] / 1e6:.1f} M",
-            f"{100 * own['share_of_roof']:.0f} %",
+            "-" if own["share_of_roof"] is None else f"{100 * own['share_of_roof']:.0f} %",
         ]
         for result in results
         for name, own in result["runtimes"].items()
@@ -285,4 +299,4 @@ def _print(results: list[dict[str, Any]], batch: int) -> None:
         f"Batch {batch}, in turns, a process each; a matrix product reached "
         f"{roofs['fp32']:.0f} GFLOP/s in fp32 and {roofs['bf16']:.0f} in bf16"
     )
-    print_table(title, header, rows)
+    print_table(title, header, rows, width=160)

@@ -168,7 +168,8 @@ def _forward(
     """From normalised images to logits, in one of the runtimes, as its exported file gives them."""
     runtime = spec["runtime"]
     if spec["rewrites"] != "none":
-        timed_in = {"openvino": "openvino", "eager_bf16": "eager_bf16"}.get(runtime, "eager")
+        known = {"openvino": "openvino", "openvino_fp32": "openvino", "eager_bf16": "eager_bf16"}
+        timed_in = known.get(runtime, "eager")
         model = optimize(
             model,
             size=(shape[2], shape[3]),
@@ -177,13 +178,14 @@ def _forward(
             measure=spec["rewrites"] == "measured",
         ).model
     network = Network(model).eval()  # type: ignore[arg-type]  (a rewritten one)
-    if runtime not in ("openvino", "onnxruntime"):
+    if runtime not in ("openvino", "openvino_fp32", "onnxruntime"):
         return _torch(network, runtime), "bf16" if runtime.endswith("bf16") else "fp32"
     inputs = {"network_input": example(shape[1], (shape[2], shape[3]))}
     if runtime == "onnxruntime":
         graph = onnx_of(network, inputs, ["logits"], fixed=(shape[2], shape[3]))
         return _logits_of(onnxruntime_session(graph.SerializeToString())), "fp32"
-    precision: Precision = "bf16" if bf16_is_native() else "fp32"
+    is_bf16 = runtime == "openvino" and bf16_is_native()
+    precision: Precision = "bf16" if is_bf16 else "fp32"
     graph = openvino_of(network, inputs, ["logits"], fixed=(shape[2], shape[3]))
     graph.reshape(list(shape))
     session = openvino_session(graph, precision, half_outputs=is_final)

@@ -50,8 +50,15 @@ def print_json(result: Mapping[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout; the first column is text, the others are numbers."""
+def print_table(title: str, header: list[str], rows: list[list[str]], *, width: int = 120) -> None:
+    """A table on stdout; the first column is text, the others are numbers.
+
+    Args:
+        title: Stands above it.
+        header: Names of the columns.
+        rows: Their cells.
+        width: At most so many characters where stdout is no terminal, which has its own width.
+    """
     table = Table()
     for number, name in enumerate(header):
         table.add_column(
@@ -59,7 +66,7 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
         )
     for row in rows:
         table.add_row(*(escape(harmless(cell)) for cell in row))
-    wide = None if sys.stdout.isatty() else 120
+    wide = None if sys.stdout.isatty() else width
     console = Console(highlight=False, emoji=False, width=wide)
     console.print(
         escape(harmless(title)), soft_wrap=True

@@ -2,11 +2,11 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -51,18 +51,19 @@ class RuntimeFigures:
     runs: tuple[Run, ...]
     batch: int
     peak_memory_mib: float
-    precision: Precision
+    precision: Precision | Literal["int8"]
 
-    def to_dict(self, *, gflops: float, roofs: dict[Precision, float]) -> dict[str, Any]:
+    def to_dict(self, *, gflops: float, roofs: Mapping[str, float]) -> dict[str, Any]:
         """Plain values for `--json`; the share is of a matrix product's rate in the same run.
 
         Args:
             gflops: Of one image.
-            roofs: GFLOP/s by precision.
+            roofs: GFLOP/s by precision; where there is none, as for int8, the share is None.
         """
         total = [run.total for run in self.runs]
         network_ms = median(run.network for run in self.runs)
         rate = 1e3 * gflops * self.batch / network_ms
+        roof = roofs.get(self.precision)
         return {
             "latency_ms_median": median(total),
             "latency_ms_p95": percentile(total, 0.95),
@@ -75,7 +76,7 @@ class RuntimeFigures:
             "peak_memory_mib": self.peak_memory_mib,
             "precision": self.precision,
             "network_gflops_per_second": rate,
-            "share_of_roof": rate / roofs[self.precision],
+            "share_of_roof": rate / roof if roof else None,
         }
 
 
