@@ -54,6 +54,8 @@ def recorded(root: Path, settings: DataSettings) -> Splits:
         ),
         ({**OF_COLORS, "snap": True}, [RED, BLUE], OF_COLORS, "snap"),
         ({**OF_COLORS, "channels": [3, 2, 1]}, [RED, BLUE], OF_COLORS, "channels"),
+        (OF_COLORS, [RED, BLUE], {**OF_COLORS, "channels": [3, 2, 1]}, "channels"),
+        (OF_IDS, [3, 7], {**OF_IDS, "max_value": 1000}, "max_value"),
     ],
 )
 def test_another_meaning_of_the_labels_or_bands_is_refused(tmp_path, declared, table, changed, key):

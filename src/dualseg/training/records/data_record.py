@@ -36,7 +36,8 @@ def write_data_record(run_folder: Path, settings: DataSettings, splits: Splits) 
 def require_same_data(run_folder: Path, splits: Splits) -> None:
     """Refuses to go on with other images than the run began with.
 
-    What the record of an older version does not hold is not compared.
+    A record says of images what is unusual. What of labels the record of an older version does not
+    hold is not compared.
 
     Raises:
         InputError: The names or the number of images differ, or the classes, what values or colours
@@ -45,8 +46,9 @@ def require_same_data(run_folder: Path, splits: Splits) -> None:
     path = run_folder / DATASET_FILE
     if not path.is_file():
         return
-    before = read_yaml(path)
-    now = {**_describe(splits), **splits.train.labels.to_dict(), **_declared(splits.train)}
+    usual = ImageSpec().to_dict()
+    before = usual | read_yaml(path)
+    now = usual | _describe(splits) | splits.train.labels.to_dict() | _declared(splits.train)
     changed = [
         f"{key}: {before.get(key)} -> {now.get(key)}"
         for key in ("train", "val", "class_names", *(key for key in MEANING if key in before))
