@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dualseg.config import parse_override
 from dualseg.data.datasets import streets
 
 
@@ -65,6 +66,19 @@ def test_weights_are_printed_as_a_setting_for_training(dualseg, street):
     assert dualseg("data", "stats", street, "--weights", "median_frequency", "--json").json[
         "weights"
     ] == pytest.approx([low, high], abs=1e-4)
+
+
+def test_a_small_weight_is_printed_as_a_number_that_is_not_0(dualseg, tmp_path):
+    ids = np.zeros((300, 300), np.uint8)
+    ids[0, :2] = 1, 2  # the median frequency is one pixel's, so the first class weighs 1 / 89 998
+    for part, pixels in (("images", np.stack([ids] * 3, axis=2)), ("masks", ids)):
+        (tmp_path / part).mkdir()
+        for number in range(3):
+            Image.fromarray(pixels).save(tmp_path / part / f"{number}.png")
+    done = dualseg("data", "stats", tmp_path, "--weights", "median_frequency")
+    assert done.code == 0, done.stderr
+    setting = parse_override(done.stdout.strip().splitlines()[-1])
+    assert setting["loss"]["class_weights"] == pytest.approx([1 / 89998, 1, 1], rel=1e-5)
 
 
 def test_an_unknown_rule_for_weights_is_told(dualseg, street):

@@ -108,7 +108,7 @@ def stats(
         print(f"mean {mean}   std {std}   (0 to 1)\n")
     if weights is not None:
         print(f"{weights} weights of train, for --set:")
-        print(f"loss.class_weights=[{', '.join(f'{weight:.4f}' for weight in chosen)}]")
+        print(f"loss.class_weights=[{', '.join(f'{weight:.6g}' for weight in chosen)}]")
     if out is not None:
         say(f"written: {out}")
 
