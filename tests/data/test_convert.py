@@ -1,6 +1,7 @@
 """Label maps -> a format -> label maps, equal pixel for pixel; images equal byte for byte."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -272,3 +273,47 @@ def test_shards_convert_as_well(tmp_path: Path) -> None:
     assert after == sorted(before.label_map(i).tobytes() for i in range(len(before)))
     images = {path.read_bytes() for path in (tmp_path / "out/images/train").iterdir()}
     assert images == {pair.image.read_bytes() for pair in before.pairs}
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+@pytest.mark.parametrize(
+    "stem", ["scan{}.tif", os.fsdecode(b"na\xefve{}")], ids=["as a suffix", "no UTF-8"]
+)
+def test_every_name_of_a_file_comes_back(tmp_path: Path, name: str, stem: str) -> None:
+    if name == "cvat" and "\udcef" in stem:
+        pytest.skip("XML holds no such name: refused")
+    pairs = []
+    for number in range(3):
+        named = stem.format(number)
+        image = save(tmp_path / f"in/{named}.png", gray(2, 4))
+        label = save(tmp_path / f"labels/{named}.png", [[number, 1, 2, 0]] * 2)
+        pairs.append(Pair(named, image, label))
+    before = [FileDataset(tuple(pairs[:2]), BACKGROUND, "train")]
+    before.append(FileDataset(tuple(pairs[2:]), BACKGROUND, "val"))
+    convert_dataset(before, name, tmp_path / "out")
+    for dataset in before:
+        after = open_dataset("folder", root=tmp_path / "out", split=dataset.split)
+        names = [Path(after.name(i)).name for i in range(len(after))]
+        assert names == [pair.name for pair in dataset.pairs]
+        assert after.label_map(0).tolist() == dataset.label_map(0).tolist()
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+def test_an_image_of_another_suffix_gets_that_of_its_format(tmp_path: Path, name: str) -> None:
+    picture = save(tmp_path / "a.jpg", gray(2, 4))
+    content = picture.read_bytes()
+    pair = Pair("a", picture.rename(tmp_path / "a.jfif"), save(tmp_path / "b.png", [[1] * 4] * 2))
+    both = [FileDataset((pair,), BACKGROUND, split) for split in ("train", "val")]
+    convert_dataset(both, name, tmp_path / "out")
+    after = open_dataset("folder", root=tmp_path / "out", split="train")
+    path = after.image_path(0)
+    assert path is not None
+    assert (path.suffix, path.read_bytes()) == (".jpg", content)
+
+
+def test_a_file_that_is_no_picture_is_named_before_anything_is_left(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"GIF89a" + bytes(20))
+    pair = Pair("a", tmp_path / "a.bin", save(tmp_path / "b.png", [[1] * 4] * 2))
+    with pytest.raises(InputError, match=r"1 of 1 images cannot be written as voc"):
+        convert_dataset([FileDataset((pair,), BACKGROUND, "train")], "voc", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -193,3 +193,15 @@ def test_lists_of_train_and_val_in_two_folders_are_refused(tmp_path: Path, drawn
     (tmp_path / "val.txt").write_text("d\n")
     assert _names(tmp_path) == {"train": ["a", "b"], "val": ["d"]}
     assert "not read: splits/val.txt" in describe_folder(tmp_path).notes
+
+
+def test_a_name_that_ends_as_a_picture_s_is_that_of_a_file_or_of_a_file_without_its_suffix(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.tif.png", "b.tif.png", "b.tif", "c.png"):
+        save(tmp_path / f"images/{name}", gray(1, 2))
+    for name in ("a.tif", "b", "c"):
+        save(tmp_path / f"masks/{name}.png", [[0, 1]])
+    (tmp_path / "train.txt").write_text("a.tif\nc.png\n")
+    (tmp_path / "val.txt").write_text("b.tif\n")
+    assert _names(tmp_path) == {"train": ["a.tif", "c"], "val": ["b"]}

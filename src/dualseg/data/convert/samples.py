@@ -20,8 +20,18 @@ from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import SegmentationDataset, images_of
 from dualseg.data.datasets.folder_names import alike
 from dualseg.data.loading.cache import CachedDataset
-from dualseg.data.pictures.images import read_size
+from dualseg.data.pictures.images import IMAGE_SUFFIXES, read_size
+from dualseg.data.pictures.picture_files import layout_of, opened
 from dualseg.data.shards.reader import ShardDataset
+
+SUFFIX_OF = {  # Pillow calls some JPEGs of cameras MPO
+    "BMP": ".bmp",
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "TIFF": ".tif",
+    "WEBP": ".webp",
+}
 
 
 @dataclass(frozen=True)
@@ -126,11 +136,26 @@ def load_sample(plan: Planned, image: str) -> Sample:
 
 
 def image_suffix(plan: Planned) -> str:
-    """Of the new image file: that of the old one, or .png for a drawn image."""
+    """Of the new image file: that of the old one, or .png for a drawn image.
+
+    A list may name images of another suffix (a JPEG as `.jfif`); they get that of their format,
+    since a folder is searched by suffix.
+
+    Raises:
+        InputError: Such an image cannot be read.
+    """
     if isinstance(plan.dataset, ShardDataset):
         return f".{plan.dataset.image_extension(plan.index)}"
     path = plan.dataset.image_path(plan.index)
-    return ".png" if path is None else path.suffix
+    if path is None:
+        return ".png"
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return path.suffix
+    images = images_of(plan.dataset)
+    if layout_of(path, images) is not None:
+        return SUFFIX_OF["TIFF"]
+    with opened(path, max_pixels=images.max_pixels) as image:
+        return SUFFIX_OF[str(image.format)]
 
 
 def place_image(plan: Planned, target: Path, *, copy: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dualseg.core.files import write_atomic, write_text
+from dualseg.core.files import write_atomic, write_bytes
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec, voc_palette
 from dualseg.data.convert.description import write_numbered_classes
@@ -33,5 +33,6 @@ def write_voc_end(
     (out / LISTS).mkdir(parents=True)
     for split in dict.fromkeys(sample.split for sample in samples):
         names = "".join(f"{sample.stem}\n" for sample in samples if sample.split == split)
-        write_text(out / LISTS / f"{split}.txt", names)
+        # As in the names of files themselves: a byte that is no UTF-8 stays that byte.
+        write_bytes(out / LISTS / f"{split}.txt", names.encode("utf-8", "surrogateescape"))
     write_numbered_classes(out, labels, images)

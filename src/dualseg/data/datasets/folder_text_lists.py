@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair, Pairs
+from dualseg.data.datasets.folder_listing import pictures, sub_folders
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -88,12 +89,12 @@ def read_name_lists(root: Path) -> Listed | None:
     if apart:
         both = " and ".join(path.relative_to(root).as_posix() for path in (first[0], apart[0]))
         raise InputError(f"{root}: {both} lie apart; put the lists of all splits into one folder")
-    return read_lists({path: split_named(path.stem) for path in first})
+    return read_lists({path: split_named(path.stem) for path in first}, root)
 
 
-def read_lists(split_of: Mapping[Path, str]) -> Listed:
+def read_lists(split_of: Mapping[Path, str], root: Path | None = None) -> Listed:
     """As `read_name_lists`, for lists that are named elsewhere; each with its split."""
-    return {path: (split, _bare_names(path)) for path, split in split_of.items()}
+    return {path: (split, _bare_names(path, root)) for path, split in split_of.items()}
 
 
 def unread_lists(root: Path, *, read: Collection[Path] = ()) -> list[str]:
@@ -162,10 +163,12 @@ def _first_line(path: Path) -> str:
         return next((line for line in lines if line), "")
 
 
-def _bare_names(path: Path) -> list[str]:
+def _bare_names(path: Path, root: Path | None) -> list[str]:
     lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     given = [line.strip().replace("\\", "/").rpartition("/")[2] for line in lines if line.strip()]
-    names = [os.path.splitext(name)[0] if _has_suffix(name) else name for name in given]
+    ending = {name for name in given if _has_suffix(name)}
+    bare = ending - (_stems_with_suffix(root) if ending and root is not None else set())
+    names = [os.path.splitext(name)[0] if name in bare else name for name in given]
     if not names:
         raise InputError(f"{path} lists no name; write some into it, or remove it")
     times = Counter(names)
@@ -176,6 +179,14 @@ def _bare_names(path: Path) -> list[str]:
             first_few(doubled),
         )
     return names
+
+
+def _stems_with_suffix(root: Path) -> set[str]:
+    """`scan.tif` where there is `scan.tif.png`, in the folder or one of its own, and no `scan.tif`
+    itself, which a list would mean."""
+    folders = (root, *sub_folders(root))
+    files = {picture.name for folder in folders for picture in pictures(folder)}
+    return {stem for stem, _ in map(os.path.splitext, files) if _has_suffix(stem)} - files
 
 
 def _has_suffix(name: str) -> bool:
