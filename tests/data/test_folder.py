@@ -224,6 +224,69 @@ def test_images_below_and_beside_split_folders_are_noted(tmp_path: Path, images:
     assert {line for line in notes if line.startswith("not read:")} == set(found)
 
 
+def test_a_split_folder_beside_images_and_masks_is_that_split(tmp_path: Path) -> None:
+    flat_folder(tmp_path, (0, 1))
+    for name in ("a", "b"):
+        add_pair(tmp_path / "val/images", tmp_path / "val/masks", name, (0, 1))
+    save(tmp_path / "test/images/c.jpg", gray())
+    save(tmp_path / "train/plots/loss.png", gray())
+    description = describe_folder(tmp_path)
+    assert names_in(description, "train") == [f"f{index}" for index in range(5)]
+    assert names_in(description, "val") == ["a", "b"]
+    assert "images: 5 train, 2 val" in description.notes
+    assert f"split: {tmp_path / 'test/images'} has no masks and is left out" in description.notes
+    assert f"not read: pictures in {tmp_path / 'train'}" in description.notes
+
+
+def test_split_folders_inside_and_outside_may_complete_each_other(tmp_path: Path) -> None:
+    add_pair(tmp_path / "images/train", tmp_path / "masks/train", "a", (0, 1))
+    add_pair(tmp_path / "val2017/images", tmp_path / "val2017/masks", "b", (0, 1))
+    assert "images: 1 train, 1 val" in describe_folder(tmp_path).notes
+
+
+@pytest.mark.parametrize(
+    ("own", "outer"), [("images", "train/images"), ("images/val", "valid/images")]
+)
+def test_two_places_of_one_split_are_refused(tmp_path: Path, own: str, outer: str) -> None:
+    for images in (own, outer):
+        add_pair(tmp_path / images, tmp_path / images.replace("images", "masks"), "a", (0, 1))
+    with pytest.raises(InputError) as caught:
+        describe_folder(tmp_path)
+    assert f"{tmp_path / own} and {tmp_path / outer} are the same split" in str(caught.value)
+
+
+def test_a_split_folder_beside_images_and_masks_needs_both(tmp_path: Path) -> None:
+    save(flat_folder(tmp_path, (0, 1)) / "val/images/a.jpg", gray())
+    with pytest.raises(InputError, match="val has no mask folder"):
+        describe_folder(tmp_path)
+
+
+def test_loose_pictures_in_a_split_folder_beside_images_and_masks_are_noted(
+    tmp_path: Path,
+) -> None:
+    save(flat_folder(tmp_path, (0, 1)) / "val/a.jpg", gray())
+    assert f"not read: pictures in {tmp_path / 'val'}" in describe_folder(tmp_path).notes
+
+
+def test_masks_of_a_split_without_images_are_refused(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        add_pair(tmp_path / "images" / split, tmp_path / "masks" / split, "a", (0, 1))
+    (tmp_path / "images/val/a.jpg").unlink()
+    (tmp_path / "images/val").rmdir()
+    with pytest.raises(InputError, match=r"masks/val has no counterpart in .*images; found train/"):
+        describe_folder(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_masks_below_and_beside_those_that_are_read_are_noted(tmp_path: Path, split: str) -> None:
+    for name in ("a", "b"):
+        add_pair(tmp_path / "images" / split, tmp_path / "masks" / split, name, (0, 1))
+    for folder in ("extra", "test"):
+        save(tmp_path / "masks" / folder / "c.png", [[0, 1]])
+    found = f"not read: sub-folders extra, test of {tmp_path / 'masks'}"
+    assert found in describe_folder(tmp_path).notes
+
+
 def test_nothing_is_written_into_the_folder(tmp_path: Path) -> None:
     flat_folder(tmp_path, (0, 1))
     before = contents(tmp_path)

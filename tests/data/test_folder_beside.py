@@ -41,6 +41,16 @@ def test_the_folder_of_images_may_hold_both(tmp_path: Path) -> None:
     assert "images: 1 train, 1 val" in notes
 
 
+def test_a_split_folder_beside_the_folder_of_images_is_that_split(tmp_path: Path) -> None:
+    _both(tmp_path / "images", "a", "b")
+    _both(tmp_path / "val/images", "c")
+    save(tmp_path / "train/plot.jpg", gray(1, 2))
+    assert _names(tmp_path) == {"train": ["a", "b"], "val": ["c"]}
+    _both(tmp_path / "train", "d")
+    with pytest.raises(InputError, match=r"images and .*train are the same split, train; keep one"):
+        describe_folder(tmp_path)
+
+
 def test_a_split_without_masks_is_named_but_for_test(tmp_path: Path) -> None:
     _both(tmp_path / "train", "a", "b")
     save(tmp_path / "test/c.jpg", gray(1, 2))

@@ -173,3 +173,49 @@ def test_images_that_lie_elsewhere_are_noted(tmp_path: Path) -> None:
     assert f"not read: sub-folders extra of {root / 'images'}" in notes
     assert f"not read: 1 pictures in {root / 'images'} itself" in notes
     assert f"not read: sub-folders night of {root / 'images/train'}" in notes
+
+
+def _add(root: Path, split: str, name: str, place: str = "{split}/{kind}") -> None:
+    save(root / place.format(split=split, kind="images") / f"{name}.jpg", gray(2, 4))
+    file = root / place.format(split=split, kind="labels") / f"{name}.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(LEFT_HALF)
+
+
+def test_a_split_folder_beside_images_and_labels_is_that_split(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF, splits=False)
+    _add(root, "val", "c")
+    description = describe_folder(root)
+    found = {split: [pair.name for pair in pairs] for split, pairs in description.splits.items()}
+    assert found == {"train": ["a", "b"], "val": ["c"]}
+    _add(root, "train", "d")
+    with pytest.raises(InputError) as caught:
+        describe_folder(root)
+    both = f"{root / 'images'} and {root / 'train/images'} are the same split, train"
+    assert both in str(caught.value)
+
+
+def test_split_folders_beside_images_and_labels_need_labels_too(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF, splits=False)
+    save(root / "test/images/c.jpg", gray(2, 4))
+    save(root / "valid/c.jpg", gray(2, 4))
+    notes = describe_folder(root).notes
+    for folder in ("test/images", "valid"):
+        assert f"not read: images in {root / folder}, which have no labels" in notes
+    save(root / "val/images/c.jpg", gray(2, 4))
+    with pytest.raises(InputError, match="val/images holds images, but there is no folder"):
+        describe_folder(root)
+
+
+def test_labels_without_images_are_noted_or_refused(tmp_path: Path) -> None:
+    root = _folder(tmp_path, LEFT_HALF)
+    for folder in ("extra", "test", "train/more"):
+        (root / "labels" / folder).mkdir()
+        (root / "labels" / folder / "c.txt").write_text(LEFT_HALF)
+    notes = describe_folder(root).notes
+    assert f"not read: sub-folders extra, test of {root / 'labels'}" in notes
+    assert f"not read: sub-folders more of {root / 'labels/train'}" in notes
+    (root / "images/val/b.jpg").unlink()
+    (root / "images/val").rmdir()
+    with pytest.raises(InputError, match="labels/val holds labels, but there is no folder of"):
+        describe_folder(root)

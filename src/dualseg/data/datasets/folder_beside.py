@@ -11,6 +11,11 @@ from dualseg.data.datasets.folder_names import looks_like_mask, match_names, sam
 from dualseg.data.datasets.folder_text_lists import as_listed, read_name_lists, unread_lists
 
 
+def holds_masks_beside(folder: Path) -> bool:
+    """Whether a picture in the folder itself is named as a mask."""
+    return any(looks_like_mask(path.stem) for path in pictures(folder))
+
+
 def find_side_by_side(
     root: Path, folders: Mapping[str, Path], *, allow_missing: bool = False
 ) -> tuple[Pairs, list[str]] | None:
@@ -33,7 +38,7 @@ def find_side_by_side(
     if not masks:
         return None
     notes = [f"pairs: images and masks lie side by side ({masks[0].relative_to(root).as_posix()})"]
-    if "test" in files and not any(looks_like_mask(path.stem) for path in files["test"]):
+    if "test" in files and not holds_masks_beside(folders["test"]):
         del files["test"]
         notes.append(f"split: {folders['test']} has no masks and is left out")
     notes += [line for split in files if folders[split] != root for line in unread(folders[split])]

@@ -10,7 +10,7 @@ from pathlib import Path
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
-from dualseg.data.datasets.folder_beside import find_side_by_side
+from dualseg.data.datasets.folder_beside import find_side_by_side, holds_masks_beside
 from dualseg.data.datasets.folder_listing import holds_pictures, pictures, sub_folders, unread
 from dualseg.data.datasets.folder_lists import (
     read_listed_pairs,
@@ -61,8 +61,8 @@ def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[
         there is no val, about a fifth of train becomes it, chosen by a hash of the name.
 
     Raises:
-        InputError: A folder is missing or empty, a file has no partner or two, or there are too few
-            pairs to split; all faulty files are counted.
+        InputError: A folder is missing or empty, a file has no partner or two, two places are of
+            one split, or there are too few pairs to split; all faulty files are counted.
     """
     listed = read_listed_pairs(root, allow_missing=allow_missing)
     if listed is None and (folders := _folders_of_both(root)):
@@ -83,11 +83,29 @@ def find_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs, list[
 def _folders_of_both(root: Path) -> dict[str, Path]:
     """Where images and masks may lie in one folder, by split; empty where masks have their own."""
     outer, images = _split_folders(root), _matching(root, IMAGE_FOLDERS)
-    if any(_matching(folder, MASK_FOLDERS) for folder in (root, *outer.values())):
+    if len(images) > 1 or any(_matching(at, MASK_FOLDERS) for at in (root, *outer.values())):
         return {}
-    if images:
-        return _split_folders(images[0]) or {"train": images[0]} if len(images) == 1 else {}
-    return {split: _image_folder(at) or at for split, at in outer.items()} or {"train": root}
+    around = {split: _image_folder(at) or at for split, at in outer.items()}
+    if not images:
+        return around or {"train": root}
+    own = _split_folders(images[0]) or {"train": images[0]}
+    around = {split: at for split, at in around.items() if holds_masks_beside(at)}
+    require_other_splits(own, around)
+    return {**own, **around}
+
+
+def require_other_splits(own: Mapping[str, Path], around: Mapping[str, Path]) -> None:
+    """Refuses two places of images of one split.
+
+    Args:
+        own, around: Folders of images by split: those in the data set's image folder, and those in
+            split folders beside it.
+    """
+    both = next((split for split in own if split in around), None)
+    if both is not None:
+        raise InputError(
+            f"{own[both]} and {around[both]} are the same split, {both}; keep one of them there"
+        )
 
 
 def _pairs_of_folders(root: Path, allow_missing: bool) -> tuple[Pairs, list[str]]:
@@ -116,21 +134,40 @@ def _split_pairs_of_folders(root: Path) -> tuple[Folders, list[str]]:
     """(image folder, mask folder) of each split; a flat folder is all train."""
     outer = _split_folders(root)
     if outer and not _matching(root, IMAGE_FOLDERS):
-        inner = {split: (_image_folder(at), _mask_folder(at)) for split, at in outer.items()}
-        return _complete(inner, {split: _nothing_in(at) for split, at in outer.items()})
+        return _outer_pairs(outer)
+    own, notes = _inner_pairs(root)
+    meant = {split: at for split, at in outer.items() if _image_folder(at) or _mask_folder(at)}
+    around, told = _outer_pairs(meant)
+    require_other_splits(*({s: both[0] for s, both in of.items()} for of in (own, around)))
+    others = [at for split, at in outer.items() if split not in meant and holds_pictures(at)]
+    return {**own, **around}, [*notes, *told, *(f"not read: pictures in {at}" for at in others)]
+
+
+def _inner_pairs(root: Path) -> tuple[Folders, list[str]]:
+    """Those of images/ and masks/, or of split folders in both."""
     images, masks = _image_folder(root), _mask_folder(root)
     if images is None or masks is None:
         raise InputError(_nothing_in(root))
     image_splits, mask_splits = _split_folders(images), _split_folders(masks)
     if not image_splits:
-        return {"train": (images, masks)}, unread(images)
-    inner = {split: (at, mask_splits.get(split)) for split, at in image_splits.items()}
+        return {"train": (images, masks)}, [*unread(images), *unread(masks)]
+    alone = [s for s, at in mask_splits.items() if s not in image_splits and holds_pictures(at)]
+    splits = [*image_splits, *(split for split in alone if split != "test")]
+    inner = {split: (image_splits.get(split), mask_splits.get(split)) for split in splits}
     missing = {
-        split: f"{at} has no counterpart in {masks}; {_found(masks)}"
-        for split, at in image_splits.items()
+        split: f"{at} has no counterpart in {other}; {_found(other)}"
+        for there, other in ((mask_splits, images), (image_splits, masks))
+        for split, at in there.items()
     }
     folders, notes = _complete(inner, missing)
-    return folders, [*unread(images, image_splits.values()), *notes]
+    read = [both[1] for both in folders.values()]
+    return folders, [*unread(images, image_splits.values()), *unread(masks, read), *notes]
+
+
+def _outer_pairs(outer: Mapping[str, Path]) -> tuple[Folders, list[str]]:
+    """Those in split folders with images/ and masks/ in each."""
+    inner = {split: (_image_folder(at), _mask_folder(at)) for split, at in outer.items()}
+    return _complete(inner, {split: _nothing_in(at) for split, at in outer.items()})
 
 
 def _complete(
@@ -142,7 +179,7 @@ def _complete(
     for split, (images, masks) in inner.items():
         if images is not None and masks is not None:
             folders[split] = (images, masks)
-            notes += unread(images)
+            notes += [*unread(images), *unread(masks)]
         elif split == "test" and images is not None:
             notes.append(f"split: {images} has no masks and is left out")
         else:

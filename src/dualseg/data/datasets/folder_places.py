@@ -40,29 +40,36 @@ def holds_masks(root: Path) -> bool:
 def find_places(root: Path, label_folders: Sequence[str], *, beside: bool = False) -> list[Place]:
     """Pairs of folders: images/ and labels/, each perhaps with split folders, or the reverse.
 
-    Where some splits have both, those of images alone are there too: see `labelled_places`.
+    Where there are both, images/ and labels/ of no split are train. Where some splits have both
+    images and labels, those of images alone are there too: see `labelled_places`.
 
     Args:
         root: The user's folder.
         label_folders: Names of the folder of label files.
         beside: Whether label files may lie beside the images, in root or in split folders.
     """
-    found = _inner(root, "", label_folders)
-    if found:
-        return found
+    own = _inner(root, "", label_folders)
     outer = [(split_of(folder.name), folder) for folder in sub_folders(root)]
     splits = [(split, folder) for split, folder in outer if split is not None]
     inner = [_inner(at, split, label_folders) for split, at in splits]
-    if any(inner):
+    if own or any(inner):
+        if any(inner):  # they are splits beside it
+            own = [place._replace(split=place.split or "train") for place in own]
         alone = [
-            Place(split, next(iter(_named(at, IMAGE_FOLDERS)), at), at / label_folders[0])
+            _without_labels(split, at, at / label_folders[0], bool(own))
             for (split, at), found in zip(splits, inner, strict=True)
             if not found
         ]
-        return [*(place for found in inner for place in found), *alone]
+        return [*own, *(place for found in inner for place in found), *alone]
     if not beside:
         return []
     return [Place("", root, root), *(Place(split, at, at) for split, at in splits)]
+
+
+def _without_labels(split: str, at: Path, labels: Path, is_beside: bool) -> Place:
+    """A split folder without a folder of labels; loose images beside others' are of no split."""
+    images = next(iter(_named(at, IMAGE_FOLDERS)), None)
+    return Place("" if is_beside and images is None else split, images or at, labels)
 
 
 def labelled_places(
@@ -76,8 +83,8 @@ def labelled_places(
         holds: Whether labels lie there.
 
     Raises:
-        InputError: Images have no folder of labels, other than those for testing, or two folders
-            are of the same split.
+        InputError: Images have no folder of labels or labels none of images, other than those for
+            testing, or two folders are of the same split.
     """
     full = [place for place in places if holds(place)]
     if not full:
@@ -94,10 +101,27 @@ def labelled_places(
             both = f"{other.images} and {place.images}"
             raise InputError(f"{both} are the same split, {place.split}; keep one of them there")
     notes = [f"not read: images in {place.images}, which have no labels" for place in aside]
-    within = [place.images for place in places if split_of(place.images.name) is not None]
-    above = dict.fromkeys(folder.parent for folder in within if folder.parent != root)
-    notes += [line for folder in above for line in unread(folder, within)]
-    return kept, notes + [line for at in kept if at.images != root for line in unread(at.images)]
+    images = [place.images for place in places]
+    labels = [place.labels for place in places if place.labels not in images]
+    for folder in (at for above in _above(root, labels) for at in sub_folders(above)):
+        alone = folder not in labels and split_of(folder.name) in ("train", "val")
+        if alone and any(folder.iterdir()):
+            raise InputError(f"{folder} holds labels, but there is no folder of their images")
+    read = [folder for place in kept for folder in (place.images, place.labels)]
+    notes += _unread_around(root, images, [folder for folder in read if folder in images])
+    return kept, notes + _unread_around(root, labels, [at for at in read if at in labels])
+
+
+def _unread_around(root: Path, folders: Sequence[Path], read: Sequence[Path]) -> list[str]:
+    """Notes on what lies beside the folders of splits, and on what lies in those that are read."""
+    notes = [line for above in _above(root, folders) for line in unread(above, folders)]
+    return notes + [line for at in read if at != root for line in unread(at)]
+
+
+def _above(root: Path, folders: Sequence[Path]) -> list[Path]:
+    """Folders that hold those of splits, but for the user's own."""
+    found = dict.fromkeys(at.parent for at in folders if split_of(at.name) is not None)
+    return [folder for folder in found if folder != root]
 
 
 def find_images(root: Path, base: Path, names: Sequence[str], split: str) -> list[Path | None]:
