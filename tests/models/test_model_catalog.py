@@ -7,6 +7,7 @@ import torch
 
 import dualseg
 from dualseg.core.errors import InputError
+from dualseg.models.backbones.families import FAMILIES
 from dualseg.models.backbones.multi_scale import MultiScaleBackbone
 from dualseg.models.catalog import ENTRIES, create_model, list_models
 
@@ -183,6 +184,68 @@ def test_bad_arguments_are_named(arguments, message):
     settings = {"name": "deeplabv3plus", "backbone": "resnet18", "num_classes": 3, **arguments}
     with pytest.raises(InputError, match=message):
         create_model(**settings)
+
+
+OWN_STRIDE = {  # output strides of backbones that have not every one
+    "mobilenet_v3_large": {8: 16},
+    "drn_a_50": {16: 8, 32: 8},
+    "swin_tiny_patch4_window7_224": {8: 32, 16: 32},
+    "vit_tiny_patch16_224": {8: 16, 32: 16},
+}
+SINGLE_MAP = {("bisenet", "vit_tiny_patch16_224"), ("deeplabv3plus", "vit_tiny_patch16_224")}
+LEFT_OUT = [
+    (name, backbone)
+    for name in ("fcn", "pspnet", "deeplabv3plus", "bisenet")
+    for backbone in (
+        *(family.names[0] for family in FAMILIES.values()),
+        "swin_tiny_patch4_window7_224",
+        "vit_tiny_patch16_224",
+        "convnext_atto",
+    )
+    if (name, backbone) not in SINGLE_MAP
+]
+
+
+@pytest.mark.parametrize(("name", "backbone"), LEFT_OUT)
+def test_an_output_stride_left_out_is_one_the_backbone_has(name, backbone):
+    with torch.device("meta"):
+        model = create_model(name, backbone=backbone, num_classes=4).eval()
+        assert model(torch.zeros(1, 3, 64, 96)).logits.shape == (1, 4, 64, 96)
+    papers = ENTRIES[name].output_stride
+    stride = OWN_STRIDE.get(backbone, {}).get(papers, papers)
+    assert model.architecture["output_stride"] == stride
+
+
+def test_a_neck_or_options_do_not_change_that():
+    options = {"depth": 3}
+    with torch.device("meta"):
+        short = create_model("fcn", backbone="resnet18", backbone_options=options, num_classes=4)
+        jpu = create_model("fcn", backbone="resnet18", neck="jpu", num_classes=4)
+    assert short.architecture["output_stride"] == 8
+    assert jpu.architecture["output_stride"] == 32
+
+
+def test_looking_for_an_output_stride_draws_no_random_number():
+    def weights(output_stride):
+        torch.manual_seed(0)
+        model = create_model(
+            "fcn", backbone="vit_tiny_patch16_224", num_classes=4, output_stride=output_stride
+        )
+        return list(model.state_dict().values())
+
+    assert all(map(torch.equal, weights(None), weights(16)))
+
+
+@pytest.mark.parametrize("backbone", ["drn_d_22", "swin_tiny_patch4_window7_224"])
+def test_an_output_stride_that_is_given_is_not_replaced(backbone):
+    with pytest.raises(InputError, match="cannot run at output_stride 16"), torch.device("meta"):
+        create_model("fcn", backbone=backbone, num_classes=4, output_stride=16)
+
+
+@pytest.mark.parametrize(("name", "backbone"), sorted(SINGLE_MAP))
+def test_a_backbone_of_one_stride_is_refused_for_what_it_lacks(name, backbone):
+    with pytest.raises(InputError, match="this backbone gives strides 16, 16, 16"):
+        create_model(name, backbone=backbone, num_classes=4)
 
 
 def test_the_public_names_are_there():

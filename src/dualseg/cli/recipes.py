@@ -1,6 +1,6 @@
 """From what stands on the command line to a recipe, and to the data it names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from dualseg.checkpoints.model_files import (
     read_facts,
     read_run_config,
 )
+from dualseg.cli.console import say
 from dualseg.config import Recipe, load_recipe, parse_override
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
@@ -18,11 +19,18 @@ from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.pictures.image_settings import for_network
 from dualseg.data.shards.source import are_shards
 from dualseg.data.shards.urls import normalized
+from dualseg.models.backbones.create import closest_output_stride
 
 DEFAULT_RECIPE = "default"
 
 
-def read_recipe(recipe: str | None, data: str | None, overrides: Sequence[str] | None) -> Recipe:
+def read_recipe(
+    recipe: str | None,
+    data: str | None,
+    overrides: Sequence[str] | None,
+    *,
+    report: Callable[[str], None] = say,
+) -> Recipe:
     """The recipe of `train` and `ablate`: file, then `--data`, then `--set`.
 
     Args:
@@ -30,8 +38,10 @@ def read_recipe(recipe: str | None, data: str | None, overrides: Sequence[str] |
         data: The name of a data set, a folder, or shards; a folder keeps the kind of data the
             recipe names.
         overrides: `key=value`.
+        report: Hears of an output stride that is not the recipe's, since the backbone asked for
+            cannot run at that.
     """
-    named = any(_sets_data(override) for override in overrides or ())
+    named = any(_sets(override, "data", "name", "root") for override in overrides or ())
     if recipe is None and data is None and not named:
         raise InputError(
             "nothing to train on: give --data DIR (images and masks), --data NAME "
@@ -39,11 +49,12 @@ def read_recipe(recipe: str | None, data: str | None, overrides: Sequence[str] |
         )
     chosen, changes = recipe or DEFAULT_RECIPE, list(overrides or ())
     settings = load_recipe(chosen, overrides=changes)
-    if data is None:
-        return settings
-    name, root = find_data(data, before=settings.data.name)
-    said = [f"data.name={name}", f"data.root={_quoted(root) if root else 'null'}"]
-    return load_recipe(chosen, overrides=[*said, *changes])
+    changes = [*_possible_stride(settings, changes, report), *changes]
+    if data is not None:
+        name, root = find_data(data, before=settings.data.name)
+        said = [f"data.name={name}", f"data.root={_quoted(root) if root else 'null'}"]
+        changes = [*said, *changes]
+    return load_recipe(chosen, overrides=changes)
 
 
 def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:
@@ -111,9 +122,28 @@ def open_evaluation_data(
     return for_network(open_dataset(name, root=root, split=split, labels=labels), images)
 
 
-def _sets_data(override: str) -> bool:
-    section: Any = parse_override(override).get("data", {})
-    return isinstance(section, dict) and ("name" in section or "root" in section)
+def _sets(override: str, section: str, *keys: str) -> bool:
+    """Whether it gives one of these keys of a section."""
+    given: Any = parse_override(override).get(section, {})
+    return isinstance(given, dict) and any(key in given for key in keys)
+
+
+def _possible_stride(
+    settings: Recipe, overrides: Sequence[str], report: Callable[[str], None]
+) -> list[str]:
+    """The override that gives the closest output stride, where a backbone is asked for that cannot
+    run at the recipe's, which was meant for another one, and no stride is.
+    """
+    model, preferred = settings.model, settings.model.output_stride
+    asks = any(_sets(override, "model", "backbone") for override in overrides)
+    insists = any(_sets(override, "model", "output_stride") for override in overrides)
+    if preferred is None or model.backbone is None or model.neck == "jpu" or not asks or insists:
+        return []
+    stride = closest_output_stride(model.backbone, preferred, options=model.backbone_options)
+    if stride == preferred:
+        return []
+    report(f"output stride {stride}: {model.backbone} cannot run at {preferred}, the recipe's")
+    return [f"model.output_stride={stride}"]
 
 
 def _quoted(text: str) -> str:

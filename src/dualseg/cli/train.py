@@ -49,7 +49,8 @@ def train(
 
     overrides = [*(set_ or ()), *(["runtime.deterministic=true"] if deterministic else [])]
     with one_voice() as processes:
-        settings = read_recipe(recipe, data, overrides)
+        report = say if processes.is_first else lambda text: None
+        settings = read_recipe(recipe, data, overrides, report=report)
         if dry_run or find_lr or find_batch_size:
             rehearse(
                 settings,

@@ -64,7 +64,7 @@ def create_model(
             `adapt_first_convolution`.
         backbone: One of `list_backbones()`; the paper's where not given.
         output_stride: Input size divided by the size of the backbone's deepest feature: 8, 16 or
-            32. Where not given: the paper's, and 32 under a JPU.
+            32. Where not given: the paper's, or the closest one the backbone has; 32 under a JPU.
         stem: ResNets only: "b" (7x7), "c" (three 3x3, narrow), "d" (c, average-pooled shortcuts),
             "s" (three 3x3, wide), "e" (s, average-pooled shortcuts).
         first_block: Dilation of a block that lost its stride: "contract" keeps the one before it,
@@ -96,7 +96,9 @@ def create_model(
     Raises:
         InputError: An unknown name or an impossible combination.
     """
-    backbone, output_stride = fill_in_defaults(name, backbone, output_stride, neck=neck)
+    backbone, output_stride = fill_in_defaults(
+        name, backbone, output_stride, neck=neck, backbone_options=backbone_options
+    )
     head_variant = _head_variant(name, head_variant, oc)
     check_combination(
         name,

@@ -1,8 +1,10 @@
 """What the catalogue knows of each network: one literal table."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from dualseg.core.errors import InputError, nearest
+from dualseg.models.backbones.create import closest_output_stride
 
 
 class Entry(NamedTuple):
@@ -12,7 +14,7 @@ class Entry(NamedTuple):
         summary: Paper and idea in a line.
         source: arXiv number or venue.
         backbone: The paper's, taken where none is named.
-        output_stride: Of the backbone, taken where none is named.
+        output_stride: Of the backbone, taken where none is named and the backbone can have it.
         variants: Allowed `head_variant`s, the default first; empty where there is one form.
         options: Keys that `head_options` may hold.
         has_rates: Whether `atrous_rates` means anything.
@@ -136,9 +138,15 @@ ENTRIES: dict[str, Entry] = {
 
 
 def fill_in_defaults(
-    name: str, backbone: str | None, output_stride: int | None, *, neck: str | None
+    name: str,
+    backbone: str | None,
+    output_stride: int | None,
+    *,
+    neck: str | None,
+    backbone_options: Mapping[str, Any] | None,
 ) -> tuple[str, int]:
-    """The backbone and output stride of a network's paper, for those not given.
+    """The backbone and output stride of a network's paper, for those not given; the closest stride
+    that a backbone has, where it cannot run at the paper's.
 
     Raises:
         InputError: There is no such network.
@@ -146,6 +154,11 @@ def fill_in_defaults(
     if name not in ENTRIES:
         raise InputError(f"there is no model {name!r}; {nearest(name, ENTRIES)}")
     entry = ENTRIES[name]
-    if output_stride is None:
-        output_stride = 32 if neck == "jpu" else entry.output_stride
-    return entry.backbone if backbone is None else backbone, output_stride
+    if backbone is None:
+        backbone = entry.backbone
+    if output_stride is not None:
+        return backbone, output_stride
+    if neck == "jpu":
+        return backbone, 32
+    stride = closest_output_stride(backbone, entry.output_stride, options=backbone_options)
+    return backbone, stride

@@ -17,7 +17,7 @@ from dualseg.data.labels.class_weights import class_weights
 from dualseg.data.labels.statistics import dataset_statistics
 from dualseg.data.pictures.image_settings import fill_in_mean_std
 from dualseg.data.shards.source import in_every_folder
-from dualseg.models.entries import fill_in_defaults
+from dualseg.models.entries import ENTRIES, fill_in_defaults
 from dualseg.training.objectives.distillation import with_fingerprint
 from dualseg.training.optimization.warm_up import shorten_warm_ups
 from dualseg.training.plan import create_plan
@@ -122,12 +122,12 @@ def fill_in(
     """The recipe with what only the network's paper or the data knows: backbone and output stride,
     a crop size, warm-ups that fit the run's length.
 
-    Paths become absolute. `report` hears of warm-ups that were shortened.
+    Paths become absolute. `report` hears of warm-ups that were shortened, and of another stride.
 
     Raises:
         InputError: The data does not fill a batch, or a part of it is too small to train on.
     """
-    recipe = fill_in_network(recipe)
+    recipe = fill_in_network(recipe, report)
     size = recipe.data.crop_size or default_crop(recipe, splits)
     data = fill_in_mean_std(recipe.data, images_of(splits.train), report)
     data = data.model_copy(update={"crop_size": size})
@@ -146,16 +146,27 @@ def fill_in(
     return shorten_warm_ups(recipe, plan.max_steps, report)
 
 
-def fill_in_network(recipe: Recipe) -> Recipe:
+def fill_in_network(recipe: Recipe, report: Callable[[str], None] = lambda text: None) -> Recipe:
     """The recipe with the backbone and output stride of the network's paper, where not given.
+
+    `report` hears of a stride that is not the paper's, since the backbone cannot run at that.
 
     Raises:
         InputError: There is no such network.
     """
     settings = recipe.model
     backbone, output_stride = fill_in_defaults(
-        settings.name, settings.backbone, settings.output_stride, neck=settings.neck
+        settings.name,
+        settings.backbone,
+        settings.output_stride,
+        neck=settings.neck,
+        backbone_options=settings.backbone_options,
     )
+    papers = ENTRIES[settings.name].output_stride
+    if settings.output_stride is None and settings.neck != "jpu" and output_stride != papers:
+        report(
+            f"output stride {output_stride}: {backbone} cannot run at {papers}, {settings.name}'s"
+        )
     update = {"backbone": backbone, "output_stride": output_stride}
     return recipe.model_copy(update={"model": settings.model_copy(update=update)})
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError, nearest
@@ -13,7 +14,7 @@ from dualseg.models.backbones.backbone import Backbone
 from dualseg.models.backbones.densenet import DenseNet, densenet_plan
 from dualseg.models.backbones.dilation import FirstBlock
 from dualseg.models.backbones.drn import DRN
-from dualseg.models.backbones.families import FAMILIES, OTHERS, Family
+from dualseg.models.backbones.families import ALL_STRIDES, FAMILIES, OTHERS, Family
 from dualseg.models.backbones.mobilenet_v3 import MobileNetV3Large
 from dualseg.models.backbones.timm_backbone import ALIASES, TimmBackbone
 from dualseg.models.backbones.vgg import VGG16
@@ -95,6 +96,43 @@ def create_backbone(
     if norm_eps is not None:
         set_norm_eps(backbone, norm_eps)  # type: ignore[arg-type]
     return backbone
+
+
+def closest_output_stride(
+    name: str, preferred: int, *, options: Mapping[str, Any] | None = None
+) -> int:
+    """The output stride a backbone runs at where `preferred` is a wish: itself if it can be, else
+    the next larger one, else the next smaller.
+
+    Args:
+        name: One of `list_backbones()`.
+        preferred: 8, 16 or 32.
+        options: As in `create_backbone`.
+
+    Returns:
+        `preferred` too where nothing else can be built, so that `create_backbone` says why.
+    """
+    family = family_of(name)
+
+    def is_possible(output_stride: int) -> bool:
+        if family is OTHERS or "depth" in (options or {}):
+            return _can_be_built(name, output_stride, options)
+        return output_stride in family.output_strides
+
+    larger = [stride for stride in ALL_STRIDES if stride > preferred]
+    smaller = [stride for stride in reversed(ALL_STRIDES) if stride < preferred]
+    strides = (stride for stride in (preferred, *larger, *smaller) if is_possible(stride))
+    return next(strides, preferred)
+
+
+def _can_be_built(name: str, output_stride: int, options: Mapping[str, Any] | None) -> bool:
+    """Found without memory for its weights, and without a draw from the global generator."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            create_backbone(name, output_stride=output_stride, options=options)
+    except InputError:
+        return False
+    return True
 
 
 def set_norm_eps(backbone: nn.Module, eps: float) -> None:
