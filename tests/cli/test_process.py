@@ -53,6 +53,52 @@ def test_a_stopped_training_saves_and_can_be_resumed(
     assert resumed.json["step"] == steps + 2
 
 
+@pytest.mark.parametrize(
+    ("signum", "code", "word"),
+    [(signal.SIGTERM, 143, "terminated\n"), (signal.SIGINT, 130, "interrupted\n")],
+)
+def test_a_stopped_command_says_so_and_leaves_nothing(tmp_path, signum, code, word):
+    process = start("data", "make", tmp_path / "streets")
+    for _ in range(600):
+        if list(tmp_path.rglob("*.png")):
+            break
+        time.sleep(0.1)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, "")
+    assert err.endswith(word)
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("signum", "code", "word"),
+    [(signal.SIGTERM, 143, "terminated\n"), (signal.SIGINT, 130, "interrupted\n")],
+)
+def test_a_signal_during_the_imports_leaves_no_traceback(signum, code, word):
+    finder = (
+        "import os, sys; from importlib.machinery import PathFinder\n"
+        "class Killing(PathFinder):\n"
+        "    def find_spec(name, *more):\n"
+        f"        if name == 'typer': os.kill(os.getpid(), {int(signum)})\n"
+        "sys.meta_path.insert(0, Killing)\n"
+        "from dualseg.__main__ import main; main()"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", finder], capture_output=True, text=True, timeout=60
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (code, "", word)
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault():
+    process = start("recipes", "--json")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == ""
+
+
 def test_a_request_to_save_ends_no_command_outside_its_steps():
     begin = "import os, signal; from dualseg.cli import main; "
     ask = "main._run = lambda: os.kill(os.getpid(), signal.SIGUSR1) or 7; main.main()"

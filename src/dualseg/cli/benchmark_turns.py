@@ -32,6 +32,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the asking process, which ends this one
             # The policy alone has threads sleep at once, to be woken for every layer.
             env={SPINS_VARIABLE: str(SPINS), **os.environ, **quiet},
         )
