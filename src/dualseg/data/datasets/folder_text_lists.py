@@ -89,10 +89,10 @@ def read_name_lists(root: Path) -> Listed | None:
     if apart:
         both = " and ".join(path.relative_to(root).as_posix() for path in (first[0], apart[0]))
         raise InputError(f"{root}: {both} lie apart; put the lists of all splits into one folder")
-    return read_lists({path: split_named(path.stem) for path in first}, root)
+    return read_lists(root, {path: split_named(path.stem) for path in first})
 
 
-def read_lists(split_of: Mapping[Path, str], root: Path | None = None) -> Listed:
+def read_lists(root: Path, split_of: Mapping[Path, str]) -> Listed:
     """As `read_name_lists`, for lists that are named elsewhere; each with its split."""
     return {path: (split, _bare_names(path, root)) for path, split in split_of.items()}
 
@@ -163,11 +163,11 @@ def _first_line(path: Path) -> str:
         return next((line for line in lines if line), "")
 
 
-def _bare_names(path: Path, root: Path | None) -> list[str]:
+def _bare_names(path: Path, root: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     given = [line.strip().replace("\\", "/").rpartition("/")[2] for line in lines if line.strip()]
     ending = {name for name in given if _has_suffix(name)}
-    bare = ending - (_stems_with_suffix(root) if ending and root is not None else set())
+    bare = ending - (_stems_with_suffix(root) if ending else set())
     names = [os.path.splitext(name)[0] if name in bare else name for name in given]
     if not names:
         raise InputError(f"{path} lists no name; write some into it, or remove it")

@@ -168,7 +168,7 @@ def _lists(root: Path) -> Listed | None:
                 f"{file}: {found[path]} and {split} are one list, {path.name}; give each its own"
             )
         found[path] = split
-    return read_lists(found) if found else None
+    return read_lists(root, found) if found else None
 
 
 def _listed_names(given: Any, file: Path) -> tuple[str, ...]:
