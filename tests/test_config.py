@@ -98,6 +98,48 @@ def test_a_length_in_steps_replaces_one_in_epochs(tmp_path):
     assert (recipe.training.max_steps, recipe.training.max_epochs) == (7, None)
 
 
+@pytest.mark.parametrize("both", [("max_steps=2", "max_epochs=1"), ("max_epochs=1", "max_steps=2")])
+def test_two_lengths_in_one_command_are_refused(both):
+    with pytest.raises(InputError, match="give exactly one of max_steps and max_epochs"):
+        load_recipe("default", overrides=[f"training.{length}" for length in both])
+
+
+def test_the_last_of_a_length_given_twice_counts():
+    lengths = ["training.max_steps=2", "training.max_epochs=null", "training.max_steps=3"]
+    assert load_recipe("default", overrides=lengths).training.max_steps == 3
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.max_steps=true",
+        "training.lr=yes",
+        "seed=false",
+        "data.crop_size=[true, 64]",
+        "data.channels=[1, true]",
+        "training.lr_multipliers={backbone: true}",
+        "loss.terms.focal=true",
+        "loss.ohem.threshold=true",
+        "dsrl.stage=true",
+        "model.output_stride=true",
+        "data.min_value=true",
+    ],
+)
+def test_true_and_false_are_no_numbers(override):
+    with pytest.raises(InputError, match=r"(?s)has 1 fault.*\(got .*(True|False)") as told:
+        load_recipe("default", overrides=[override])
+    assert override.partition("=")[0].split(".")[0] in told.value.problems[0]
+
+
+def test_switches_stay_switches():
+    overrides = ["model.pretrained=true", "training.sync_batchnorm=false", "data.flip=no"]
+    overrides += ["model.head_options={lateral: true}", "model.backbone_options={ceil_pool: true}"]
+    recipe = load_recipe("default", overrides=overrides)
+    assert recipe.model.pretrained is True
+    assert recipe.training.sync_batchnorm is False
+    assert recipe.model.head_options == {"lateral": True}
+
+
 def test_two_lengths_at_once_are_refused(tmp_path):
     with pytest.raises(InputError, match="exactly one of max_steps and max_epochs"):
         load_recipe(write(tmp_path, "training: {max_epochs: 3, max_steps: 5}"))

@@ -144,6 +144,7 @@ def test_a_model_file_without_a_run_needs_data(dualseg, run, street, tmp_path):
         (["--protocol", "slide", "--window", "240"], "--window '240' is no size"),
         (["--protocol", "slide", "--window", "0x9"], "--window '0x9' is no size"),
         (["--window", "9x9"], "a window belongs to the protocols slide and crop"),
+        (["--average", "logits"], "average logits is of the overlapping windows"),
         (["--protocol", "crop", "--stride", "9x9"], "a stride belongs to the protocol slide"),
         (["--protocol", "slide", "--window", "8x8", "--stride", "9x9"], "stride is larger"),
         (["--protocol", "tiles"], "tiles"),

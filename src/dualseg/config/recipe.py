@@ -19,6 +19,8 @@ from dualseg.config.training import TrainingSettings
 from dualseg.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 from dualseg.core.errors import InputError, nearest
 
+LENGTHS = ("max_steps", "max_epochs")
+
 
 class Recipe(Section):
     """A whole recipe. See the sections for their keys."""
@@ -77,13 +79,18 @@ def load_recipe(
 
     Raises:
         InputError: The file is missing or is no plain YAML, or the recipe has faults; all are
-            listed.
+            listed. Or the overrides give both lengths.
     """
     settings = _lay({"training": {"max_epochs": 50}}, dict(defaults or {}))
     settings = _lay(settings, _read_with_bases(_find(source)) if source else {})
+    lengths: set[str] = set()
     for override in overrides:
         dots = override.partition("=")[0].count(".")
-        settings = _lay(settings, parse_override(override), dots=dots)
+        given = parse_override(override)
+        lengths |= _lengths(given)
+        settings = _lay(settings, given, dots=dots)
+    if len(lengths) > 1:
+        raise InputError("--set: give exactly one of max_steps and max_epochs of training")
     return check_recipe(settings, origin=str(source) if source else "the recipe")
 
 
@@ -162,15 +169,21 @@ def _find(source: str | Path) -> Path:
 
 def _lay(base: dict[str, Any], over: dict[str, Any], *, dots: int = 0) -> dict[str, Any]:
     """`_merge`, where a length in steps replaces one in epochs, and the other way round."""
-    lengths = ("max_steps", "max_epochs")
     training, given = base.get("training"), over.get("training")
     if (
         isinstance(training, Mapping)
         and isinstance(given, Mapping)
-        and any(k in given for k in lengths)
+        and any(k in given for k in LENGTHS)
     ):
-        base = {**base, "training": {k: v for k, v in training.items() if k not in lengths}}
+        base = {**base, "training": {k: v for k, v in training.items() if k not in LENGTHS}}
     return _merge(base, over, Recipe, dots)
+
+
+def _lengths(settings: Mapping[str, Any]) -> set[str]:
+    """Those of the two lengths that have a value."""
+    training = settings.get("training")
+    given = training if isinstance(training, Mapping) else {}
+    return {key for key in LENGTHS if given.get(key) is not None}
 
 
 def _merge(

@@ -61,6 +61,11 @@ class Protocol:
         if self.stride is not None and self.name != "slide":
             raise InputError("a stride belongs to the protocol slide; choose it, or leave it out")
         require_average(self.average)
+        if self.average != "softmax" and self.name != "slide":
+            raise InputError(
+                f"average {self.average} is of the overlapping windows of the protocol slide; "
+                "choose it, or leave the average out"
+            )
         require_scales(self.scales)
         require_fusion(self.fusion)
         if self.window is not None:
