@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from dualseg.data.convert.outlines import keyhole_polygon, loops, regions
+from dualseg.data.convert.coco import box_runs
+from dualseg.data.convert.outlines import Region, keyhole_polygon, loops, regions
 from dualseg.data.datasets.coco_shapes import (
     decode_runs,
     encode_runs,
@@ -92,6 +93,19 @@ def test_runs_come_back(mask: NDArray[np.bool_]) -> None:
     runs = mask_runs(mask)
     assert np.array_equal(runs_mask(runs, (mask.shape[0], mask.shape[1])), mask)
     assert decode_runs(encode_runs(runs)) == runs
+
+
+@given(arrays(np.bool_, st.tuples(SMALL, SMALL)), st.sampled_from([0, 1, 5]), st.booleans())
+def test_runs_of_a_box_are_those_of_the_whole_image(
+    mask: NDArray[np.bool_], more: int, is_turned: bool
+) -> None:
+    mask[0], mask[-1], mask[:, 0], mask[:, -1] = True, True, True, True  # as tight as a region
+    height, width = mask.shape
+    top, left = (more, 0) if is_turned else (0, more)
+    whole = np.zeros((height + 2 * top, width + 2 * left), np.bool_)
+    whole[top : top + height, left : left + width] = mask
+    size = whole.shape[0], whole.shape[1]
+    assert box_runs(Region(1, top, left, mask), size) == mask_runs(whole)
 
 
 @given(st.lists(st.integers(0, 1 << 40), max_size=20))

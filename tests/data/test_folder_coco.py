@@ -2,14 +2,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pictures import gray, save
 
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec, voc_palette
 from dualseg.data.checking.checker import check_dataset
-from dualseg.data.datasets.coco_shapes import encode_runs
+from dualseg.data.datasets.coco_shapes import encode_runs, paint, shape_mask
 from dualseg.data.datasets.folder import describe_folder
+from dualseg.data.datasets.folder_coco import runs_patch
 from dualseg.data.faults import DatasetError
 
 CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
@@ -248,3 +252,47 @@ def test_a_file_that_is_cut_off_early_is_named(tmp_path: Path) -> None:
     file.write_text('{"images": [{"id": 1, ')
     with pytest.raises(InputError, match=r"all\.json is no JSON .* is it cut off\?"):
         describe_folder(tmp_path)
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.lists(st.integers(0, 12), max_size=8),
+    st.booleans(),
+)
+def test_runs_in_their_box_draw_the_pixels_of_the_whole_mask(
+    height: int, width: int, some: list[int], is_packed: bool
+) -> None:
+    size, total = (height, width), height * width
+    ends = np.minimum(np.cumsum([0, *some]), total)
+    runs = np.diff(ends, append=total).tolist()  # runs of no pixel are among them
+    shape = {"size": list(size), "counts": encode_runs(runs) if is_packed else np.array(runs)}
+    drawn = np.zeros(size, np.bool_)
+    patch = runs_patch(shape, size)
+    paint(drawn, patch, True)
+    wanted = shape_mask(shape, size)
+    assert np.array_equal(drawn, wanted)
+    if patch is not None:  # no larger than the pixels
+        assert patch.mask[[0, -1]].any(axis=1).all()
+        assert patch.mask[:, [0, -1]].any(axis=0).all()
+    assert (patch is None) == (not wanted.any())
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"size": [2, 4], "counts": [2, 5]},
+        {"size": [2, 4], "counts": [2, 9, -3]},
+        {"size": [2, 4], "counts": [2, 5.5, 0.5]},
+        {"size": [2, 4], "counts": [[2, 6]]},
+        {"size": [2, 4], "counts": [1 << 62, 1 << 62, 1 << 62, 1 << 62]},
+        {"size": [4, 2], "counts": [2, 6]},
+        {"size": [2, 4], "counts": []},
+    ],
+)
+def test_runs_that_fill_no_image_are_refused_as_those_of_a_whole_mask(shape: dict) -> None:
+    with pytest.raises(ValueError, match=r"^runs ") as plain:
+        shape_mask(shape, (2, 4))
+    with pytest.raises(ValueError, match=r"^runs ") as boxed:
+        runs_patch(shape, (2, 4))
+    assert str(boxed.value) == str(plain.value)

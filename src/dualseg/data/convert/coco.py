@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dualseg.core.files import write_atomic
+from dualseg.core.geometry import Size
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.convert.description import write_named_classes
@@ -47,7 +48,7 @@ def write_coco(_out: Path, sample: Sample) -> CocoEntry:
     ]
     crowd = sample.label_map == ignored
     if crowd.any():
-        found.append({"category_id": 1, "iscrowd": 1, **_runs(crowd)})
+        found.append({"category_id": 1, "iscrowd": 1, **_crowd(crowd)})
     return CocoEntry(sample, [json.dumps(entry, separators=(",", ":"))[1:] for entry in found])
 
 
@@ -95,18 +96,30 @@ def _segmentation(region: Region, sample: Sample) -> dict[str, Any]:
     outlines = loops(region.mask)
     height, width = region.mask.shape
     if len(outlines) > 1:
-        whole = np.zeros(sample.size, np.bool_)
-        whole[region.top : region.top + height, region.left : region.left + width] = region.mask
-        return _runs(whole)
-    polygon = (outlines[0] + (region.left, region.top)).ravel().tolist()
+        packed = encode_runs(box_runs(region, sample.size))
+        segmentation: Any = {"size": list(sample.size), "counts": packed}
+    else:
+        segmentation = [(outlines[0] + (region.left, region.top)).ravel().tolist()]
     return {
-        "segmentation": [polygon],
+        "segmentation": segmentation,
         "area": int(region.mask.sum()),
         "bbox": [region.left, region.top, width, height],
     }
 
 
-def _runs(mask: Mask) -> dict[str, Any]:
+def box_runs(region: Region, size: Size) -> list[int]:
+    """`mask_runs` of an image of (height, width) in which the region alone is on."""
+    height, width = size
+    # Below a lower box lies one more row, so that no run goes on into the next column.
+    padded = np.pad(region.mask, ((0, int(region.mask.shape[0] < height)), (0, 0)))
+    ends = np.cumsum(mask_runs(padded))
+    columns, rows = divmod(ends[: len(ends) // 2 * 2], padded.shape[0])
+    bounds = (columns + region.left) * height + rows + region.top
+    runs = np.diff(bounds, prepend=0, append=height * width).tolist()
+    return runs if runs[-1] else runs[:-1]
+
+
+def _crowd(mask: Mask) -> dict[str, Any]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
     return {

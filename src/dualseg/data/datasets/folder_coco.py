@@ -18,7 +18,13 @@ from dualseg.core.errors import InputError, first_few
 from dualseg.core.geometry import Size
 from dualseg.core.labels import IGNORE_INDEX, LabelSpec
 from dualseg.data.dataset import Pair
-from dualseg.data.datasets.coco_shapes import Patch, polygon_patch, shape_mask
+from dualseg.data.datasets.coco_shapes import (
+    Patch,
+    decode_runs,
+    polygon_patch,
+    runs_mask,
+    shape_mask,
+)
 from dualseg.data.datasets.dataset_yaml import Declaration
 from dualseg.data.datasets.folder_drawn import (
     Drawn,
@@ -264,5 +270,39 @@ def _compact(segmentation: Any) -> Any:
 def _patches(segmentation: Any, size: Size) -> list[Patch | None]:
     """One alone where a mask is given; a polygon's each else, since together they are its union."""
     if isinstance(segmentation, dict):
-        return [Patch(0, 0, shape_mask(segmentation, size))]
+        return [runs_patch(segmentation, size)]
     return [polygon_patch(points, size) for points in segmentation]
+
+
+def runs_patch(segmentation: Mapping[str, Any], size: Size) -> Patch | None:
+    """As `shape_mask` of runs, but of the pixels' box alone; None where no pixel is on.
+
+    Args:
+        segmentation: {"counts", "size"}.
+        size: (height, width) of the image.
+
+    Raises:
+        ValueError: As `shape_mask`.
+    """
+    counts, total = segmentation["counts"], size[0] * size[1]
+    runs = np.asarray(decode_runs(counts) if isinstance(counts, str) else counts)
+    whole = runs.ndim == 1 and runs.dtype.kind in "iu" and ((runs >= 0) & (runs <= total)).all()
+    same_size = list(segmentation.get("size", size)) == list(size)
+    if not (whole and same_size and runs.sum() == total):
+        return Patch(0, 0, shape_mask(segmentation, size))  # which says what is wrong
+    ends = runs.astype(np.int64).cumsum()
+    stops = ends[1::2]
+    starts = ends[::2][: len(stops)]
+    starts, stops = starts[stops > starts], stops[stops > starts]
+    if not len(starts):
+        return None
+    (columns, rows), (last_columns, last_rows) = (divmod(n, size[0]) for n in (starts, stops - 1))
+    left, right = int(columns[0]), int(last_columns[-1]) + 1
+    top, bottom = int(rows.min()), int(last_rows.max()) + 1
+    if (columns != last_columns).any():  # such a run ends below and goes on above
+        top, bottom = 0, size[0]
+    inside = (columns - left) * (bottom - top) + rows - top
+    bounds = np.stack([inside, inside + stops - starts], axis=1).ravel()
+    box = bottom - top, right - left
+    inner = np.diff(bounds, prepend=0, append=box[0] * box[1])
+    return Patch(top, left, runs_mask(inner.tolist(), box))
