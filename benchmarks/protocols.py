@@ -37,7 +37,8 @@ def main() -> None:
     parser.add_argument("--crf", action="store_true")
     arguments = parser.parse_args()
     given = [arguments.model, "--data", arguments.data, "--split", arguments.split]
-    given += ["--threads", str(arguments.threads), "--scores", "interval,boundary_iou", "--json"]
+    given += ["--precision", "fp32", "--threads", str(arguments.threads)]
+    given += ["--scores", "interval,boundary_iou", "--json"]
 
     print("| protocol | options | mIoU | 95 % | pixel accuracy | boundary IoU | seconds |")
     print("| --- | --- | ---: | --- | ---: | ---: | ---: |")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dualseg.checkpoints.model_files import read_facts
+
 CLASSES = {"background", "foreground"}
 
 
@@ -49,6 +51,33 @@ def test_every_protocol_names_itself_beside_its_number(dualseg, run):
 
     finer = scored(dualseg, run, "--output-stride", "8")["protocol"]
     assert finer["output_stride"] == 8
+
+
+def test_the_default_precision_is_that_of_the_stored_score(dualseg, street, recipe, tmp_path):
+    run, options = tmp_path / "half", ("--set", "training.precision=bf16", "--json")
+    assert dualseg("train", recipe, "--data", street, "--out", run, *options).code == 0
+    stored = read_facts(run / "checkpoints/best/model.json")
+    plain = scored(dualseg, run)
+    assert (plain["miou"], plain["protocol"]) == (stored.score, stored.protocol)
+    assert plain["protocol"]["precision"] == "bf16"
+    asked = scored(dualseg, run, "--precision", "fp32")["protocol"]
+    assert asked == {**plain["protocol"], "precision": "fp32"}
+
+    said = " ".join(dualseg("evaluate", run, "--flip").stdout.split())
+    assert "mirror image averaged, bf16" in said
+    (run / "checkpoints/best/model.json").write_text(
+        json.dumps({**stored.to_dict(), "score": None, "protocol": None})
+    )
+    assert scored(dualseg, run)["protocol"]["precision"] == "fp32"
+
+
+def test_an_exported_file_computes_in_its_own_precision(dualseg, street, recipe, tmp_path):
+    run, options = tmp_path / "half", ("--set", "training.precision=bf16", "--json")
+    assert dualseg("train", recipe, "--data", street, "--out", run, *options).code == 0
+    file = tmp_path / "net.pt2"
+    assert dualseg("export", run, "--format", "torch", "--out", file).code == 0
+    result = scored(dualseg, file, "--data", street)
+    assert result["protocol"]["precision"] == "fp32"
 
 
 def test_a_crf_stands_in_the_protocol_with_its_settings(dualseg, run):

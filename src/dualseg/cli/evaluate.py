@@ -8,7 +8,7 @@ import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.many import one_voice
-from dualseg.cli.options import Data, Device, Json, Model, Precision, Runtime, Threads
+from dualseg.cli.options import Data, Device, Json, Model, Runtime, Threads
 from dualseg.cli.protocol_options import (
     AverageChoice,
     AverageOption,
@@ -29,7 +29,11 @@ from dualseg.core.errors import InputError
 from dualseg.visual.protocol_words import describe_protocol
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from dualseg.core.facts import ModelFacts
     from dualseg.evaluation.evaluate import Evaluation
+    from dualseg.inference.strategies import Precision
 
 EXAMPLE = (
     "Example: dualseg evaluate runs/camvid --protocol slide --window 240x320 --scales 0.75,1 --flip"
@@ -75,7 +79,13 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
-    precision: Precision = "fp32",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help="fp32 or bf16; that of the model's stored score, else fp32, where not given.",
+        ),
+    ] = None,
     runtime: Runtime = None,
     json: Json = False,
 ) -> None:
@@ -122,7 +132,7 @@ def evaluate(
             network,
             dataset,
             device=choose_device(device, processes),
-            precision=precision,  # type: ignore[arg-type]  (checked there)
+            precision=precision or _precision_of_score(network, facts),  # type: ignore[arg-type]
             protocol=how,
             scores=asked,
             processes=processes,
@@ -139,6 +149,14 @@ def evaluate(
         print_json(result)
         return
     _print_scores(evaluation, result, f"{len(dataset)} images of {dataset.split}")
+
+
+def _precision_of_score(network: "nn.Module", facts: "ModelFacts") -> "Precision":
+    """In which the stored score was measured: a run's own network gets its own score again."""
+    from dualseg.inference.strategies import PreparesImages
+
+    stored = (facts.protocol or {}).get("precision")
+    return "bf16" if stored == "bf16" and not isinstance(network, PreparesImages) else "fp32"
 
 
 def _print_scores(evaluation: "Evaluation", result: Mapping[str, Any], what: str) -> None:
