@@ -41,10 +41,9 @@ def suggested_fix(path: Path, unknown: list[int], found: set[int], labels: Label
         meaning = f"{{0: 0, {max(found)}: 1}}"
         return f"0 and {max(found)} look like a binary mask: in dataset.yaml, values: {meaning}"
     if unknown == [count] and 0 not in found:
-        return (
-            f"ids seem to start at 1: in dataset.yaml, values: {{1: 0, 2: 1, ..., {count}: "
-            f"{count - 1}}}"
-        )
+        meaning = [f"{class_id + 1}: {class_id}" for class_id in range(count)]
+        shown = ", ".join([*meaning[:2], "...", meaning[-1]] if count > 4 else meaning)
+        return f"ids seem to start at 1: in dataset.yaml, values: {{{shown}}}"
     if _has_voc_palette(path) and max(unknown) < VOC_CLASSES:
         return (
             f"its palette is PASCAL VOC's, of {VOC_CLASSES} classes: name {VOC_CLASSES} classes in "
