@@ -134,7 +134,13 @@ def test_an_override_that_changes_the_past(dualseg, street, recipe, tmp_path):
     run = tmp_path / "run"
     short = ("--set", "training.max_steps=1")
     assert dualseg("train", recipe, "--data", street, "--out", run, *short).code == 0
-    assert "training.lr" in refused(dualseg("resume", run, "--set", "training.lr=0.5"))
+    changed = ("resume", run, "--set", "training.lr=0.5", "--set", "training.max_steps=2")
+    message = refused(dualseg(*changed))
+    assert "training.lr: 0.001 -> 0.5" in message
+    assert "--allow-changed" in message
+    allowed = dualseg(*changed, "--allow-changed")
+    assert allowed.code == 0, allowed.stderr
+    assert "training.lr: 0.001 -> 0.5" in " ".join(allowed.stderr.split())
 
 
 @pytest.mark.parametrize("command", ["resume", "evaluate", "report", "inspect"])

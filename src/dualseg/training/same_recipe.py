@@ -7,7 +7,7 @@ from dualseg.config import Recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import default_mean_std
 from dualseg.training.preflight import fill_in_network, resolve_paths
-from dualseg.training.records.changes import changed_keys
+from dualseg.training.records.changes import changed_keys, describe_changes, noted_changes
 from dualseg.training.records.run_folder import CONFIG_FILE
 
 _RESULT_IS_THE_SAME = (
@@ -23,6 +23,7 @@ _RESULT_IS_THE_SAME = (
 def recipe_differences(run_folder: Path, recipe: Recipe) -> list[str]:
     """What makes a run another one than the recipe's, one line a key; empty where nothing does.
 
+    A run whose recipe was changed on its way is another one, whatever its recipe is now.
     What the recipe leaves to the data is not compared. A rule for class weights is among that: it
     is not told from another rule, since the run has written numbers in its place.
 
@@ -32,7 +33,12 @@ def recipe_differences(run_folder: Path, recipe: Recipe) -> list[str]:
     """
     there = load_recipe(run_folder / CONFIG_FILE)
     changed = changed_keys(_comparable(there), _comparable(recipe))
-    return [
+    noted = [
+        f"{line} from step {step} on"
+        for step, changes in noted_changes(run_folder).items()
+        for line in describe_changes(changes)
+    ]
+    return noted + [
         f"{key}: {old!r} there, {new!r} asked for"
         for key, (old, new) in changed.items()
         if not _is_filled_in(key, old, new)

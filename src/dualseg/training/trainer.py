@@ -29,7 +29,16 @@ from dualseg.training.optimization.schedules import FOLLOW_THE_LENGTH
 from dualseg.training.preflight import check_data, fill_in, require_apart, resolve_paths
 from dualseg.training.profiling import PROFILE_FOLDER, StepProfiler
 from dualseg.training.progress import Progress, Silent
-from dualseg.training.records.changes import LENGTH, changed_keys, require_same_course
+from dualseg.training.records.changes import (
+    LENGTH,
+    changed_keys,
+    course_changes,
+    describe_changes,
+    note_changes,
+    noted_changes,
+    require_restorable,
+    require_same_course,
+)
 from dualseg.training.records.data_record import require_same_data, write_data_record
 from dualseg.training.records.history import History
 from dualseg.training.records.run_folder import CONFIG_FILE, owned, require_new, require_run
@@ -87,7 +96,7 @@ def train(
             if us.is_first:  # another run may be there, which the first attempt refused
                 require_recipe_of(run_folder, recipe)
             progress.message(f"attempt {us.attempt + 1}: going on with {run_folder}")
-            return _own_and_resume(run_folder, (), progress, us)
+            return _own_and_resume(run_folder, (), False, progress, us)
         if us.is_first:
             require_new(run_folder)
         with using_threads(recipe.runtime.threads), repeatable(recipe.runtime.deterministic):
@@ -108,6 +117,7 @@ def resume(
     run_folder: str | Path,
     *,
     overrides: Iterable[str] = (),
+    allow_changed: bool = False,
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> TrainingResult:
@@ -120,33 +130,44 @@ def resume(
         run_folder: A folder made by `train`.
         overrides: `key=value` for keys that leave the steps already made as they are, such as
             `training.max_steps` or `training.num_workers`.
+        allow_changed: Other keys may change too. What differs is told, and noted in the run's
+            `changes.jsonl`.
         progress: Who watches; nobody if not given.
         processes: As for `train`.
 
     Raises:
         InputError: No run, every checkpoint damaged, an override that would make it another run,
-            other data.
+            or that no steps would be made with, other data.
         Interrupted, OtherProcessFailedError: As `train`.
     """
     run_folder = Path(run_folder)
     with _together(processes, progress) as (us, progress):
         require_run(run_folder)
-        return _own_and_resume(run_folder, tuple(overrides), progress, us)
+        return _own_and_resume(run_folder, tuple(overrides), allow_changed, progress, us)
 
 
 def _own_and_resume(
-    run_folder: Path, overrides: Iterable[str], progress: Progress, us: Processes
+    run_folder: Path,
+    overrides: Iterable[str],
+    allow_changed: bool,
+    progress: Progress,
+    us: Processes,
 ) -> TrainingResult:
     with _owned_by_first(run_folder, us):
-        return _resume(run_folder, overrides, progress, us)
+        return _resume(run_folder, overrides, allow_changed, progress, us)
 
 
 def _resume(
-    run_folder: Path, overrides: Iterable[str], progress: Progress, us: Processes
+    run_folder: Path,
+    overrides: Iterable[str],
+    allow_changed: bool,
+    progress: Progress,
+    us: Processes,
 ) -> TrainingResult:
     before = resolve_paths(load_recipe(run_folder / CONFIG_FILE))
     recipe = resolve_paths(load_recipe(run_folder / CONFIG_FILE, overrides=overrides))
-    require_same_course(_plain(before), _plain(recipe))
+    if not allow_changed:
+        require_same_course(_plain(before), _plain(recipe))
     store = CheckpointStore(
         run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
     )
@@ -154,7 +175,9 @@ def _resume(
     if checkpoint is None:
         return _start_over(recipe, run_folder, progress, us)
     state = _in_todays_terms(checkpoint.training_state(), checkpoint.folder)
-    require_same_course(state.recipe, _plain(recipe))
+    if not allow_changed:
+        noted = noted_changes(run_folder).get(state.position.step)
+        require_same_course(state.recipe, _plain(recipe), noted=noted)
     threads = threads_to_resume(recipe, state.environment, progress.message)
     with using_threads(threads), repeatable(recipe.runtime.deterministic):
         return _go_on(recipe, run_folder, checkpoint, state, store, progress, us)
@@ -239,6 +262,11 @@ def _go_on(
     report_differences(state.environment, now, progress.message)
     splits = _open_splits(recipe, us, progress)
     require_same_data(run_folder, splits)
+    changes = course_changes(state.recipe, _plain(recipe))
+    require_restorable(changes)
+    if changes:
+        recipe = fill_in(recipe, splits, progress.message, processes=us)
+        state.position.summed_steps, state.position.summed_losses = 0, {}  # of other terms
     network = start_network(recipe, splits, restoring=True)
     loop = assemble(
         recipe,
@@ -255,8 +283,18 @@ def _go_on(
     if step > max_steps:
         raise InputError(f"the run has made {step} steps already; {max_steps} is no longer run")
     _say_what_a_new_length_means(recipe, state, progress)
+    changes = course_changes(state.recipe, _plain(recipe))
+    if changes and loop.position.is_finished:
+        raise InputError(
+            f"{run_folder} is finished, so no step would be made with what changed; give it more "
+            "steps with training.max_steps or max_epochs, or leave the changes out"
+        )
+    for line in describe_changes(changes):
+        progress.message(f"warning: from step {step} on another run than it began as: {line}")
     if us.is_first:
         write_text(run_folder / CONFIG_FILE, recipe.to_yaml())
+        if changes:  # last: a kill in between leaves them to be allowed again
+            note_changes(run_folder, step, changes)
         store.point(step, state.position.best_step)
         loop.history.rewind(step, state.position.evaluated_step)
     if loop.position.is_finished:
