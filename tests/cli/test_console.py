@@ -7,7 +7,15 @@ import pytest
 from rich.console import Console
 
 from dualseg.cli import console
-from dualseg.cli.console import TrainingProgress, counting, percent, print_json, print_table, say
+from dualseg.cli.console import (
+    TrainingProgress,
+    counting,
+    percent,
+    print_json,
+    print_table,
+    say,
+    steps,
+)
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.0, "0.0 %"), (0.5237, "52.4 %")])
@@ -90,3 +98,37 @@ def test_a_log_gets_lines_also_where_colours_are_forced(capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "step 1/1: loss 1.000" in err
     assert "\x1b" not in err
+
+
+def test_steps_that_are_over_at_once_leave_no_line(capsys):
+    with steps() as progress:
+        progress("reading", 0, None)
+        progress("comparing", 0, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_longer_steps_have_a_line_each_and_one_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(console, "SECONDS_BEFORE_STEPS", 0.01)
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    with steps() as progress:
+        progress("reading", 0, None)
+        assert isinstance(progress, console._LineForAStep)
+        progress.timer.join()
+        progress("comparing", 0, 2)
+        progress("comparing", 1, 2)
+    captured = capsys.readouterr()
+    assert captured.err == "reading\ncomparing\ncomparing: 1/2\n"
+    assert captured.out == ""
+
+
+def test_a_bar_shows_one_step_at_a_time():
+    bar = console._bar()
+    show = console._BarForAStep(bar)
+    show("reading a:car:", 0, None)
+    show("comparing", 0, 2)
+    show("comparing", 1, 2)
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(bar.get_renderable())
+    assert "reading" not in shown.getvalue()
+    assert "comparing" in shown.getvalue()
+    assert "1/2" in shown.getvalue()

@@ -1,13 +1,16 @@
 """`dualseg export`, and its files in `predict` and `evaluate`."""
 
+import io
 import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from dualseg.checkpoints.model_files import load_model, save_model_file
+from dualseg.cli import console
 from dualseg.core.facts import ModelFacts
 from dualseg.core.labels import LabelSpec
 from dualseg.inference.predictor import Predictor
@@ -62,6 +65,39 @@ def test_export_predict_and_evaluate(dualseg, model, street, tmp_path):
     assert "exists; choose another name" in refused(
         dualseg("export", model, "--format", "torch", "--out", out)
     )
+
+
+def test_each_step_of_an_export_is_told(dualseg, model, street, tmp_path, monkeypatch):
+    monkeypatch.setattr(console, "SECONDS_BEFORE_STEPS", 0.0)
+    out = tmp_path / "small.pt2"
+    done = dualseg("export", model, "--format", "torch", "--out", out, "--data", street, "--json")
+    assert done.json["file"] == str(out)  # nothing but JSON on stdout
+    told = [line for line in done.stderr.splitlines() if not line.startswith("warning")]
+    assert told[-7:] == [
+        "tracing",
+        "writing small.pt2",
+        "opening small.pt2",
+        "comparing",
+        "scoring the network",
+        "scoring the file",
+        "writing small.pt2",
+    ]
+
+
+def test_a_bar_stands_on_a_terminal_and_not_in_the_json(dualseg, model, tmp_path, monkeypatch):
+    terminal = io.StringIO()
+    shown = Console(file=terminal, force_terminal=True, width=100)
+    monkeypatch.setattr(console, "stderr", shown)
+    monkeypatch.setattr(console, "_bars_are_seen", lambda: True)
+    out = tmp_path / "small.pt2"
+    small = ("--size", "64x64")
+    done = dualseg("export", model, "--format", "torch", "--out", out, *small, "--json")
+    assert done.json["file"] == str(out)
+    assert "tracing" in terminal.getvalue()
+    terminal.truncate(0)
+    pruned = dualseg("prune", model, tmp_path / "pruned.safetensors", "--json")
+    assert pruned.json["file"] == str(tmp_path / "pruned.safetensors")
+    assert "reading" in terminal.getvalue()
 
 
 FORMATS = [

@@ -15,8 +15,11 @@ def test_models_lists_names_parameters_cost_and_sources(dualseg):
     assert found["deeplabv3plus"]["strides"] == [2, 4, 8, 16, 16]
 
 
-def test_one_model_is_listed_with_each_variant(dualseg):
-    rows = dualseg("models", "deeplabv3plus", "--backbone", "resnet18", "--json").json["models"]
+def test_one_model_is_listed_with_each_variant(dualseg, monkeypatch):
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    done = dualseg("models", "deeplabv3plus", "--backbone", "resnet18", "--json")
+    rows = done.json["models"]
+    assert f"building networks: {len(rows)}/{len(rows)}" in done.stderr
     assert [row["head_variant"] for row in rows] == list(ENTRIES["deeplabv3plus"].variants)
     assert len({row["parameters"] for row in rows}) > 2
 

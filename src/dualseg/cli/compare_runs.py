@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dualseg.checkpoints.model_files import load_model
-from dualseg.cli.console import say
+from dualseg.cli.console import steps
 from dualseg.cli.recipes import open_evaluation_data
 from dualseg.config import load_recipe
 from dualseg.core.errors import InputError
@@ -64,9 +64,10 @@ def _with_latency(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
             "at; leave --latency out"
         )
     measured = []
-    for run in runs:
-        say(f"measuring the latency of {run.name} at {size[0]}x{size[1]}")
-        measured.append(replace(run, latency_ms=measure_latency(_load(run), size)))
+    with steps() as progress:
+        for run in runs:
+            progress(f"measuring the latency of {run.name} at {size[0]}x{size[1]}", 0, None)
+            measured.append(replace(run, latency_ms=measure_latency(_load(run), size)))
     return measured
 
 
@@ -94,11 +95,12 @@ def _with_pictures(
 
 
 def _draw(run: ComparedRun, names: Sequence[str], folder: Path) -> tuple[ComparedRun, str]:
-    say(f"predicting {len(names)} images with {run.name}")
-    model = _load(run)
-    labels = model.facts.labels if model.facts else None
-    dataset = open_evaluation_data(str(run.folder), None, None, labels)
-    images = draw_images(folder, model, dataset, names)
+    with steps() as progress:
+        progress(f"predicting {len(names)} images with {run.name}", 0, None)
+        model = _load(run)
+        labels = model.facts.labels if model.facts else None
+        dataset = open_evaluation_data(str(run.folder), None, None, labels)
+        images = draw_images(folder, model, dataset, names)
     stored = dict(run.evaluation.per_image)
     changed = [
         image.name

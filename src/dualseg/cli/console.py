@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BEFORE_STEPS = 2.0
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
@@ -88,6 +90,24 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     with _bar() as progress:
         task = progress.add_task(harmless(what), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A callback (step, done, total): a bar on a terminal, elsewhere a line for each step.
+
+    The total is None where a step has nothing to count. Where all is over in two seconds, no line
+    is written.
+    """
+    if _bars_are_seen():
+        with _bar() as progress:
+            yield _BarForAStep(progress)
+        return
+    lines = _LineForAStep()
+    try:
+        yield lines
+    finally:
+        lines.timer.cancel()
 
 
 class TrainingProgress:
@@ -169,6 +189,44 @@ class _LinesNowAndThen:
         if time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
             self.last = time.monotonic()
             say(f"{self.what}: {done}/{total}")
+
+
+class _BarForAStep:
+    def __init__(self, progress: Progress):
+        self.progress = progress
+        self.step: str | None = None
+        self.task: Any = None
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        if step != self.step:
+            if self.task is not None:
+                self.progress.remove_task(self.task)
+            self.step, self.task = step, self.progress.add_task(harmless(step), total=total)
+        self.progress.update(self.task, completed=done)
+
+
+class _LineForAStep:
+    def __init__(self):
+        self.step = ""
+        self.last = time.monotonic()
+        self.is_long = False
+        self.timer = threading.Timer(SECONDS_BEFORE_STEPS, self._begin)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        if step != self.step:
+            self.step, self.last = step, time.monotonic()
+            if self.is_long:
+                say(step)
+        elif total is not None and time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            say(f"{step}: {done}/{total}")
+
+    def _begin(self) -> None:
+        self.is_long = True
+        if self.step:
+            say(self.step)
 
 
 def _bars_are_seen() -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from dualseg.cli.console import print_json, say
+from dualseg.cli.console import print_json, say, steps
 from dualseg.cli.options import Json, Model
 
 EXAMPLE = "Example: dualseg edit model.safetensors source='our street data' class_names.3=lorry"
@@ -27,7 +27,9 @@ def edit(
     """Change facts of a model: typed, checked against its weights, all or nothing."""
     from dualseg.checkpoints.edit import edit_facts
 
-    facts = edit_facts(model, changes, out=out).to_dict()
+    with steps() as progress:
+        progress(f"changing facts of {model}", 0, None)
+        facts = edit_facts(model, changes, out=out).to_dict()
     if json:
         print_json(facts)
         return

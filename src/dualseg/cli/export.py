@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dualseg.cli.console import print_json, say
+from dualseg.cli.console import print_json, say, steps
 from dualseg.cli.options import Data, Json, Model, Threads, read_size
 from dualseg.core.errors import InputError, nearest
 
@@ -85,21 +85,24 @@ def export(
     require_possible(format, precision, out, is_calibrated=calibrate is not None)
     if threads is not None:
         torch.set_num_threads(threads)
-    network = load_model(model)
-    if not isinstance(network, SegmentationModel):
-        raise InputError(f"{model} is an exported file; export the network it was made of")
-    facts = find_facts(network, None)
-    parity = export_model(
-        network,
-        out,
-        format_name=format,  # type: ignore[arg-type]  (checked)
-        precision=precision,  # type: ignore[arg-type]  (checked)
-        size=fixed,
-        with_label_map=label_map,
-        calibration=_calibration(calibrate, facts),
-        labelled=_labelled(model, data, split, facts),
-        rewrite=_rewrite(rewrites, format, fixed, facts),
-    )
+    with steps() as progress:
+        progress(f"reading {model}", 0, None)
+        network = load_model(model)
+        if not isinstance(network, SegmentationModel):
+            raise InputError(f"{model} is an exported file; export the network it was made of")
+        facts = find_facts(network, None)
+        parity = export_model(
+            network,
+            out,
+            format_name=format,  # type: ignore[arg-type]  (checked)
+            precision=precision,  # type: ignore[arg-type]  (checked)
+            size=fixed,
+            with_label_map=label_map,
+            calibration=_calibration(calibrate, facts),
+            labelled=_labelled(model, data, split, facts),
+            rewrite=_rewrite(rewrites, format, fixed, facts),
+            progress=progress,
+        )
     _tell(out, format, precision, parity, json)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dualseg.cli.console import print_json, print_table, say
+from dualseg.cli.console import print_json, print_table, say, steps
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError
 
@@ -62,15 +62,18 @@ def import_(
     from dualseg.checkpoints.model_files import require_new_model, save_model, save_model_file
 
     require_new_model(out)
-    model, facts, report = import_checkpoint(
-        source,
-        library=library,
-        arch=arch,
-        class_names=_read_class_names(class_names) if class_names is not None else None,
-        num_classes=num_classes,
-    )
     save = save_model_file if out.suffix else save_model
-    save(out, model, facts)
+    with steps() as progress:
+        progress(f"reading {source}", 0, None)
+        model, facts, report = import_checkpoint(
+            source,
+            library=library,
+            arch=arch,
+            class_names=_read_class_names(class_names) if class_names is not None else None,
+            num_classes=num_classes,
+        )
+        progress(f"writing {out}", 0, None)
+        save(out, model, facts)
     if json:
         print_json(_to_dict(report, out))
         return

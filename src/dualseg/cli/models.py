@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dualseg.cli.console import print_json, print_table
+from dualseg.cli.console import counting, print_json, print_table
 from dualseg.cli.options import Json
 
 EXAMPLE = "Example: dualseg models deeplabv3plus --backbone resnet101 --output-stride 8"
@@ -43,11 +43,13 @@ def models(
         return
     if name is not None and name not in ENTRIES:
         raise InputError(f"there is no model {name!r}; {nearest(name, ENTRIES)}")
+    variants = (ENTRIES[name].variants or [None]) if name else [None]
+    wanted = [(known, variant) for known in ([name] if name else ENTRIES) for variant in variants]
     rows: list[dict[str, Any]] = []
-    for known in [name] if name else list(ENTRIES):
-        variants = ENTRIES[known].variants
-        for variant in variants if name and variants else [None]:
+    with counting("building networks") as progress:
+        for known, variant in wanted:
             rows.append(_count(known, variant, backbone, output_stride, neck, dsrl))
+            progress(len(rows), len(wanted))
     if json:
         print_json({"models": rows})
         return

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dualseg.cli.console import print_json, say
+from dualseg.cli.console import print_json, say, steps
 from dualseg.cli.options import Json, Model
 from dualseg.core.errors import InputError
 
@@ -38,12 +38,15 @@ def prune(
     if precision not in ("fp32", "bf16"):
         raise InputError(f"--precision is {precision!r}; allowed: fp32, bf16")
     require_new_model(out, option="DST")
-    whole, facts = load_unpruned(model)
-    pruned = whole.prune()
-    if precision == "bf16":  # read back, they are computed with in fp32 as ever
-        pruned.bfloat16()
     save = save_model_file if out.suffix else save_model
-    save(out, pruned, replace(facts, architecture=pruned.architecture))
+    with steps() as progress:
+        progress(f"reading {model}", 0, None)
+        whole, facts = load_unpruned(model)
+        pruned = whole.prune()
+        if precision == "bf16":  # read back, they are computed with in fp32 as ever
+            pruned.bfloat16()
+        progress(f"writing {out}", 0, None)
+        save(out, pruned, replace(facts, architecture=pruned.architecture))
     before = sum(p.numel() for p in whole.parameters())
     after = sum(p.numel() for p in pruned.parameters())
     if json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dualseg.cli.console import print_json, say
+from dualseg.cli.console import print_json, say, steps
 from dualseg.cli.options import Json
 from dualseg.core.errors import InputError
 
@@ -48,7 +48,9 @@ def _one(run: Path, out: Path | None, *, with_options: bool, json: bool) -> None
             "--out, --kept-only and --latency are for comparing; give a second run, or leave them "
             "out to rebuild report.html in the run's folder"
         )
-    path = write_report(run)
+    with steps() as progress:
+        progress(f"writing the report of {run}", 0, None)
+        path = write_report(run)
     if json:
         print_json({"run": str(run), "report": str(path)})
     else:

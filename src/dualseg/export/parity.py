@@ -1,7 +1,8 @@
 """The gate: a file is kept only if it answers as the network it was made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from dualseg.export.layers import relative_difference
 from dualseg.export.sessions import ExportPrecision
 from dualseg.export.shipped import Outputs, Shipped
 from dualseg.inference.strategies import LogitsFunction
+
+Progress = Callable[[str, int, int | None], object]
+"""Told (step, done, total); the total is None where a step has nothing to count."""
 
 MAX_RELATIVE = 1e-4
 """Of fp32 logits: largest difference by the largest value."""
@@ -68,6 +72,7 @@ def measure_parity(
     facts: ModelFacts,
     shipped: Shipped | None = None,
     labelled: SegmentationDataset | None = None,
+    progress: Progress = lambda step, done, total: None,
 ) -> Parity:
     """Compares a network with a file, the latter in our own loader and as other programs run it.
 
@@ -78,9 +83,11 @@ def measure_parity(
         facts: Of the network.
         shipped: All of the file.
         labelled: Both are scored on it.
+        progress: Told of the images compared, and of those scored.
     """
     worst, same, pixels = 0.0, 0, 0
-    for image in images:
+    for number, image in enumerate(images):
+        progress("comparing", number, len(images))
         expected = network(image).cpu()
         label_map = expected.argmax(1)
         found = [Outputs(exported(image).cpu(), None)]
@@ -94,8 +101,10 @@ def measure_parity(
     scores: Mapping[str, Any] = {}
     if labelled is not None and np.isfinite(worst):
         both = [
-            evaluate_logits(logits, labelled, facts=facts).scores.miou
-            for logits in (network, exported)
+            evaluate_logits(
+                logits, labelled, facts=facts, progress=partial(progress, f"scoring the {name}")
+            ).scores.miou
+            for name, logits in (("network", network), ("file", exported))
         ]
         scores = {"miou_network": both[0], "miou_file": both[1], "num_labelled": len(labelled)}
     return Parity(

@@ -24,7 +24,13 @@ from dualseg.export.layers import first_difference, relative_difference
 from dualseg.export.loading import load_exported
 from dualseg.export.note import ExportNote
 from dualseg.export.packages import need
-from dualseg.export.parity import MAX_RELATIVE, Parity, failures, measure_parity
+from dualseg.export.parity import (
+    MAX_RELATIVE,
+    Parity,
+    Progress,
+    failures,
+    measure_parity,
+)
 from dualseg.export.pieces import Preprocessing, exported_network, resizes_last
 from dualseg.export.rewrites.batch_norms import fold_batch_norms
 from dualseg.export.rewrites.dead_branches import drop_dead_branches
@@ -62,6 +68,7 @@ def export_model(
     labelled: SegmentationDataset | None = None,
     rewrite: Callable[[SegmentationModel], torch.nn.Module] = plain_rewrites,
     gate_sizes: Sequence[Size] = GATE_SIZES,
+    progress: Progress = lambda step, done, total: None,
 ) -> Parity:
     """Writes `out` if it passes the gate; otherwise nothing is left.
 
@@ -76,6 +83,7 @@ def export_model(
         labelled: Both are scored on images of it.
         rewrite: Model -> model with the same answers; does not touch the one it is given.
         gate_sizes: Of the network's input, where `size` is None.
+        progress: Told of each step.
 
     Returns:
         What the gate measured.
@@ -90,6 +98,7 @@ def export_model(
     facts = find_facts(model, None)
     _require_traceable(model, size)
     model = model.eval()
+    progress("rewriting the network", 0, None)
     # A .pt2 file is read by its weights, which keep their names.
     rewritten = make_pooling_exportable(model) if format_name == "torch" else rewrite(model)
     assert isinstance(rewritten, SegmentationModel)
@@ -117,8 +126,11 @@ def export_model(
     with _scratch(out) as folder:
         draft = Path(folder) / out.name
         with _exporter_errors(format_name):
+            progress("tracing" if precision != "int8" else "tracing and quantising", 0, None)
             graph = form.build(plan)
+            progress(f"writing {out.name}", 0, None)
             form.write(graph, draft, facts, note)
+        progress(f"opening {out.name}", 0, None)
         parity = measure_parity(
             whole(model, facts),
             load_exported(draft).logits,
@@ -126,8 +138,10 @@ def export_model(
             facts=facts,
             shipped=run_as_shipped(draft, precision),
             labelled=_sample(labelled, size),
+            progress=progress,
         )
-        _require_parity(parity, plan, form, images, format_name)
+        _require_parity(parity, plan, form, images, format_name, progress)
+        progress(f"writing {out.name}", 0, None)
         for written in _pair(draft):  # the disk need not hold it twice
             written.unlink()
         with _exporter_errors(format_name):
@@ -242,11 +256,17 @@ def _exporter_errors(name: str) -> Iterator[None]:
 
 
 def _require_parity(
-    parity: Parity, plan: Plan, form: Format, images: list[torch.Tensor], name: str
+    parity: Parity,
+    plan: Plan,
+    form: Format,
+    images: list[torch.Tensor],
+    name: str,
+    progress: Progress,
 ) -> None:
     problems = failures(parity, plan.precision)
     if not problems:
         return
+    progress("looking for the layer that differs", 0, None)
     with torch.no_grad():
         inputs = Preprocessing(plan.facts)(images[0]).numpy()
     where = _where_it_differs(plan, form, inputs)
