@@ -205,3 +205,21 @@ def test_a_drn_takes_its_authors_file(tmp_path):
 def test_downloads_that_do_not_exist_are_refused(name, message):
     with pytest.raises(InputError, match=message):
         create_backbone(name, output_stride=8, pretrained=True)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_large", "drn_d_22"])
+def test_weights_are_read_from_a_path_as_from_its_text(name, tmp_path):
+    torch.manual_seed(0)
+    stride = 16 if name == "mobilenet_v3_large" else 8
+    tensors = create_backbone(name, output_stride=stride).state_dict()
+    path = tmp_path / "w.safetensors"
+    inner = {key.removeprefix("body."): value.contiguous() for key, value in tensors.items()}
+    save_file(inner, path)
+    read = create_backbone(name, output_stride=stride, pretrained=path).state_dict()
+    assert all(torch.equal(read[key], value) for key, value in tensors.items())
+
+
+@pytest.mark.parametrize("pretrained", [None, 1, ["w.pth"]])
+def test_pretrained_that_is_no_path_is_refused(pretrained):
+    with pytest.raises(InputError, match="give true, false or the path of a weights file"):
+        create_backbone("resnet18", output_stride=32, pretrained=pretrained)

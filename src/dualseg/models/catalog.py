@@ -1,5 +1,6 @@
 """Every network by name: literal tables, no registration."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -49,7 +50,7 @@ def create_model(
     oc: str | None = None,
     neck: str | None = None,
     align_corners: bool = False,
-    pretrained: bool | str = False,
+    pretrained: bool | str | os.PathLike[str] = False,
     auxiliary: Auxiliary = False,
     auxiliary_channels: int | None = None,
     auxiliary_activation: Activation = "relu",

@@ -1,5 +1,6 @@
 """Every backbone by name: our own first, then any timm network that gives features."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def create_backbone(
     multi_grid: Sequence[int] | None = None,
     options: Mapping[str, Any] | None = None,
     in_channels: int = 3,
-    pretrained: bool | str = False,
+    pretrained: bool | str | os.PathLike[str] = False,
 ) -> Backbone:
     """Builds a backbone.
 
@@ -77,6 +78,7 @@ def create_backbone(
     """
     if family_of(name) is OTHERS and not timm.is_model(name):
         raise InputError(f"there is no backbone {name!r}; {nearest(name, list_backbones())}")
+    pretrained = _checked_pretrained(pretrained)
     options = _checked_options(name, options or {})
     norm_eps = options.pop("norm_eps", None)
     if _is_our_own(name):
@@ -181,6 +183,16 @@ def _checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             raise InputError(f"{option} {value!r} must be a number from 0 to below 1, such as 0.1")
     return dict(options)
+
+
+def _checked_pretrained(pretrained: bool | str | os.PathLike[str]) -> bool | str:
+    if isinstance(pretrained, bool):
+        return pretrained
+    if isinstance(pretrained, str | os.PathLike):
+        return str(os.fspath(pretrained))
+    raise InputError(
+        f"pretrained is {pretrained!r}; give true, false or the path of a weights file"
+    )
 
 
 def _refuse_dilation_rules(
