@@ -1,6 +1,7 @@
 """What `dualseg export` writes answers as the network, in every runtime and at every size."""
 
 import json
+from dataclasses import replace
 from shutil import which
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import dualseg
 from dualseg.core.errors import InputError
 from dualseg.core.facts import default_labels
+from dualseg.core.image_spec import ImageSpec
 from dualseg.data.catalog import open_dataset
 from dualseg.evaluation.evaluate import evaluate
 from dualseg.export.exported import Entries, Exported
@@ -221,6 +223,35 @@ def test_a_fixed_size_takes_no_other(small_network, tmp_path, name):
     assert_close(exported.logits(given), whole(network, network.facts)(given))
     with pytest.raises(InputError, match="is 65x96, but the file was exported for 66x93"):
         exported.logits(images(1, 65, 96))
+
+
+@pytest.mark.parametrize("runtime", ["eager", "openvino"])
+def test_deep_images_of_a_fixed_size_are_shrunk_once(small_network, tmp_path, runtime):
+    """Whole images and the network's own input are both float32 there."""
+    need(runtime)
+    network = small_network(input_scale=0.5)
+    network.facts = replace(network.facts, images=ImageSpec(max_value=65535.0))
+    path = tmp_path / "deep.pt2"
+    export_model(network, path, format_name="torch", **TINY)
+    given = 255 * torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    exported = load_exported(path, runtime=runtime)
+    assert exported.raw_logits(given).shape[2:] == (32, 48)
+    assert_close(exported.logits(given), whole(network, network.facts)(given))
+
+
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+def test_openvino_itself_refuses_another_size(small_network, tmp_path, name):
+    need("openvino")
+    network = small_network(input_scale=0.5)
+    path = tmp_path / f"fixed{SUFFIX[name]}"
+    export_model(network, path, format_name=name, **TINY)
+    exported = load_exported(path, runtime="openvino")
+    for entry, dtype, wrong in (
+        ("images", "uint8", (65, 96)),
+        ("network_input", "float32", TINY["size"]),
+    ):
+        with pytest.raises(InputError, match=r"OpenVINO, given 1x3x.* cannot run the network"):
+            getattr(exported.entries, entry)()(np.zeros((1, 3, *wrong), dtype))
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])

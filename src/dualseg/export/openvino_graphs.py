@@ -16,12 +16,17 @@ MAX_XML_BYTES = 200_000_000
 def openvino_of(
     module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], *, fixed: Size | None
 ) -> Any:
-    """A module as an `openvino.Model` whose inputs and outputs have these names."""
+    """A module as an `openvino.Model` whose inputs and outputs have these names.
+
+    Where height and width are fixed it refuses others: traced for one, it would answer wrongly.
+    """
     openvino = need("openvino", "the format openvino")
     model = openvino.convert_model(trace(module, inputs, fixed=fixed))
     for name, port in zip(inputs, model.inputs, strict=True):
         port.get_tensor().set_names({name})
         port.get_node().set_friendly_name(name)
+    if fixed is not None:
+        model.reshape({name: [-1, *inputs[name].shape[1:]] for name in inputs})
     for name, port in zip(outputs, model.outputs, strict=True):
         source = port.get_node().input_value(0)
         source.get_tensor().set_names({name})

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dualseg.checkpoints.model_files import build_network, load_weights
 from dualseg.checkpoints.tensors import require_finite
 from dualseg.core.facts import ModelFacts
-from dualseg.core.geometry import scaled_size
+from dualseg.core.geometry import Size, scaled_size
 from dualseg.export.exported import Entries
 from dualseg.export.note import ExportNote
 from dualseg.export.onnx_graphs import part_between
@@ -111,19 +111,19 @@ def _rebuilt(opened: Opened, runtime: RuntimeName) -> Entries:
     if runtime == "openvino":
         of_bytes = facts.images.max_value is None
         dtype = torch.uint8 if of_bytes else torch.float32
+        of_images = opened.note.size
+        of_network = scaled_size(of_images, facts.input_scale) if of_images else None
         return Entries(
-            lambda: _converted(whole, opened, dtype),
-            lambda: _converted(network, opened, torch.float32),
+            lambda: _converted(whole, opened, dtype, of_images),
+            lambda: _converted(network, opened, torch.float32, of_network),
         )
     session = {"eager": eager_session, "compiled": compiled_session}[runtime]
     return Entries(lambda: session(whole, precision), lambda: session(network, precision))
 
 
-def _converted(module: nn.Module, opened: Opened, dtype: torch.dtype) -> Session:
-    channels, size = opened.facts.images.num_channels, opened.note.size
-    if size is not None and dtype == torch.float32:
-        size = scaled_size(size, opened.facts.input_scale)
-    images = example(channels, size or TRACED_SIZE, dtype=dtype)
+def _converted(module: nn.Module, opened: Opened, dtype: torch.dtype, size: Size | None) -> Session:
+    """Of a module that is given arrays of this size; None: of any."""
+    images = example(opened.facts.images.num_channels, size or TRACED_SIZE, dtype=dtype)
     graph = openvino_of(_Positional(module), {"input": images}, ["logits"], fixed=size)
     return _openvino(graph, opened.note)
 
