@@ -91,6 +91,9 @@ def test_the_list(dualseg):
         (["SRC", "--out", "model", "--arch", "fcn_resnet5"], "did you mean fcn_resnet50"),
         (["SRC", "--out", "model", "--class-names", ","], "holds no name"),
         (["SRC", "--out", "model", "--class-names", "a,a"], "stand twice: a"),
+        (["SRC", "--out", "model", "--class-names", "classses.txt"], "there is no such file"),
+        (["SRC", "--out", "model", "--class-names", "lists/classes"], "there is no such file"),
+        (["SRC", "--out", "model", "--class-names", ".."], "there is no such file; give a file"),
     ],
 )
 def test_wrong_arguments(dualseg, published, tmp_path, monkeypatch, arguments, reason):

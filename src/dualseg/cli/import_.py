@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: dualseg import fcn_resnet50_coco-1167a1af.pth --out fcn.safetensors"
 MAX_CLASS_FILE_BYTES = 1_000_000
+CLASS_FILE_SUFFIXES = (".txt", ".csv", ".names", ".lst")
 
 
 def import_(
@@ -77,7 +78,7 @@ def import_(
     if json:
         print_json(_to_dict(report, out))
         return
-    for note in report.checkpoint.notes:
+    for note in report.notes:
         say(note)
     if report.twins:
         say(
@@ -96,9 +97,16 @@ def _read_class_names(given: str) -> tuple[str, ...]:
     path = Path(given)
     try:
         is_file = path.is_file()
+        is_folder = path.is_dir()
     except OSError:  # too long for a name
-        is_file = False
+        is_file = is_folder = False
     if not is_file:
+        looks_like_file = "/" in given or "\\" in given or path.suffix in CLASS_FILE_SUFFIXES
+        if "," not in given and (is_folder or looks_like_file):
+            raise InputError(
+                f"--class-names {given}: there is no such file; give a file with one name a line, "
+                "or the names as a,b,c"
+            )
         names = given.split(",")
     elif path.stat().st_size > MAX_CLASS_FILE_BYTES:
         raise InputError(f"{path} is too large for a list of class names")
@@ -127,7 +135,7 @@ def _to_dict(report: "ImportReport", out: Path) -> dict[str, Any]:
         "class_names": list(report.class_names),
         "classes_copied": None if report.copied is None else list(report.copied),
         "classes_new": list(report.new),
-        "notes": list(report.checkpoint.notes),
+        "notes": list(report.notes),
     }
 
 
