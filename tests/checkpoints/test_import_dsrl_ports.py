@@ -51,5 +51,5 @@ def test_what_only_training_used_is_dropped_by_name():
 def test_sanje2v_normalises_by_cityscapes():
     translation = STAGE_1.translate()
     assert translation.mean == (0.28690, 0.32513, 0.28389)
-    assert translation.labels is not None
-    assert translation.labels.class_names[-1] == "bicycle"
+    assert translation.assumed_labels is not None
+    assert translation.assumed_labels.class_names[-1] == "bicycle"

@@ -62,7 +62,7 @@ def test_a_file_as_its_program_saves_it_gives_the_same_logits(original: Original
 @pytest.mark.parametrize("original", [JFZHANG, Original(sanje2v, "stage1")], ids=lambda o: o.golden)
 def test_other_classes_fit_in_every_classifier(original: Original):
     translation = original.translate()
-    old = translation.labels
+    old = translation.assumed_labels
     assert old is not None
     known = old.class_names[3]
     new = named_labels(("unheard of", known))

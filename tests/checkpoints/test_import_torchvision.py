@@ -107,6 +107,34 @@ def test_a_network_of_other_classes_has_no_names(tmp_path):
         assert_same_logits(model(image).logits, network(image)["out"])
 
 
+def test_as_many_names_as_are_assumed_only_name_the_rows(tmp_path):
+    network = build("lraspp_mobilenet_v3_large")
+    names = ("background", *(f"kind {i}" for i in range(20)))
+    model, facts, report = imported(network, tmp_path, class_names=names)
+    assert (facts.labels.class_names, report.copied, report.notes) == (names, None, ())
+    image = random_image((64, 96))
+    with torch.no_grad():
+        assert_same_logits(model(image).logits, network(image)["out"])
+
+
+def test_assumed_names_in_another_order_move_their_rows_and_are_noted(tmp_path):
+    network = build("lraspp_mobilenet_v3_large")
+    _, facts, report = imported(network, tmp_path)
+    (note,) = report.notes
+    assert "because it has 21, they are assumed to be background, aeroplane, bicycle" in note
+    turned = facts.labels.class_names[::-1]
+    model, _, report = imported(network, tmp_path, class_names=turned)
+    assert (report.copied, report.notes) == (turned, (note,))
+    image = random_image((64, 96))
+    with torch.no_grad():
+        assert_same_logits(model(image).logits, network(image)["out"].flip(1))
+
+
+def test_one_logit_is_refused(tmp_path):
+    with pytest.raises(InputError, match="one class from the rest by a single logit: not covered"):
+        imported(build("lraspp_mobilenet_v3_large", num_classes=1), tmp_path)
+
+
 def test_names_and_number_that_contradict_each_other(tmp_path):
     with pytest.raises(InputError, match="2 class names for 3 classes"):
         imported(

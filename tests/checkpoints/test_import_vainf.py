@@ -63,8 +63,8 @@ def test_same_tensors_in_another_network_give_other_logits(change: dict):
 )
 def test_classes_and_crop_follow_from_their_number(arch: str, first_class: str, crop: tuple):
     translation = Original(vainf, arch).translate()
-    assert translation.labels is not None
-    assert translation.labels.class_names[0] == first_class
+    assert translation.assumed_labels is not None
+    assert translation.assumed_labels.class_names[0] == first_class
     assert translation.training_size == crop
 
 

@@ -25,11 +25,16 @@ from dualseg.checkpoints.importers import (
     vainf,
     zhang,
 )
-from dualseg.checkpoints.importers.new_classes import choose_labels, replace_classes
+from dualseg.checkpoints.importers.new_classes import (
+    choose_labels,
+    moves_a_class,
+    replace_classes,
+)
 from dualseg.checkpoints.importers.translation import MAPPING_VERSION, Translation
 from dualseg.checkpoints.model_files import load_weights
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.facts import ModelFacts, default_labels
+from dualseg.core.labels import LabelSpec
 from dualseg.models.catalog import create_model
 
 IMPORTERS: dict[str, ModuleType] = {
@@ -68,6 +73,7 @@ class ImportReport:
         dropped: Tensor of the source -> why it is not.
         class_names: Classes the network predicts now.
         twins: Other architectures with the same tensors, where the user named none.
+        notes: What was found around the tensors, and which names were assumed.
         copied: Those whose classifier rows come from the source; None where all do as they were.
         new: Those whose rows start at random.
     """
@@ -82,6 +88,7 @@ class ImportReport:
     dropped: Mapping[str, str]
     class_names: tuple[str, ...]
     twins: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     copied: tuple[str, ...] | None = None
     new: tuple[str, ...] = ()
 
@@ -113,10 +120,12 @@ def import_checkpoint(
     _require_parameters(translation)
     architecture = {**translation.architecture, "pretrained": False}
     count = int(architecture["num_classes"])
-    old = translation.labels or default_labels(count)
+    if count == 1:
+        raise InputError(f"{path} tells one class from the rest by a single logit: not covered")
+    old = translation.labels or translation.assumed_labels or default_labels(count)
     labels = choose_labels(old, class_names=class_names, num_classes=num_classes)
     weights, copied, new = translation.weights, None, ()
-    is_naming = translation.labels is None and labels.num_classes == count
+    is_naming = _is_naming(translation, labels, count)
     if labels != old and not is_naming:
         weights, copied, new = replace_classes(weights, architecture, old, labels)
         architecture["num_classes"] = labels.num_classes
@@ -143,6 +152,7 @@ def import_checkpoint(
         dropped=translation.dropped,
         class_names=labels.class_names,
         twins=twins(library, arch) if asked_arch is None else (),
+        notes=(*checkpoint.notes, *_about_names(translation, labels, copied)),
         copied=copied,
         new=new,
     )
@@ -230,6 +240,28 @@ def _require_parameters(translation: Translation) -> None:
             f"{translation.source} has {translation.parameters:,} parameters, but the network its "
             f"tensors describe has {count:,}; is this the right --arch?"
         )
+
+
+def _is_naming(translation: Translation, labels: LabelSpec, count: int) -> bool:
+    """Whether the labels asked for only name the rows, whose names are unknown or assumed."""
+    assumed = translation.assumed_labels
+    if translation.labels is not None or labels.num_classes != count:
+        return False
+    return assumed is None or not moves_a_class(assumed, labels)
+
+
+def _about_names(
+    translation: Translation, labels: LabelSpec, copied: tuple[str, ...] | None
+) -> list[str]:
+    """Says where names were used that only the number of classes speaks for."""
+    assumed = translation.assumed_labels
+    if translation.labels is not None or assumed is None or not (labels == assumed or copied):
+        return []
+    return [
+        f"the file names no classes; because it has {assumed.num_classes}, they are assumed to be "
+        f"{', '.join(assumed.class_names[:3])} and so on; if they are others, name all of them "
+        "with --class-names"
+    ]
 
 
 def _source(checkpoint: ForeignCheckpoint, translation: Translation) -> str:

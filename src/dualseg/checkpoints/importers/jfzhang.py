@@ -80,7 +80,7 @@ def translate(checkpoint: ForeignCheckpoint, arch: str) -> Translation:
         source=f"{NAME} {arch}",
         licence=LICENCE,
         dropped=dropped,
-        labels=labels_by_count(num_classes),
+        assumed_labels=labels_by_count(num_classes),
         training_size=TRAINING_SIZE,
     )
 

@@ -72,10 +72,6 @@ def translate(checkpoint: ForeignCheckpoint, arch: str) -> Translation:
     options |= _move_classifiers(moves, layout)
     weights, dropped = moves.finish()
     num_classes = rows_of(weights, "predictor.conv.weight")
-    if num_classes == 1:
-        raise InputError(
-            f"{checkpoint.path} tells one class from the rest by a single logit: not covered"
-        )
     special = options.pop("backbone_options", {}) | backbone_options(backbone, layout)
     return Translation(
         architecture={

@@ -45,6 +45,12 @@ def choose_labels(
     return default_labels(num_classes)
 
 
+def moves_a_class(old: LabelSpec, new: LabelSpec) -> bool:
+    """Whether a class of both stands at another row among the new ones."""
+    row_of = _rows_by_name(old)
+    return any(row_of.get(name.casefold(), row) != row for row, name in enumerate(new.class_names))
+
+
 def replace_classes(
     weights: Mapping[str, Tensor],
     architecture: Mapping[str, Any],
@@ -65,7 +71,7 @@ def replace_classes(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         fresh = create_model(**{**architecture, "num_classes": new.num_classes}).state_dict()
-    row_of = {name.casefold(): row for row, name in enumerate(old.class_names)}
+    row_of = _rows_by_name(old)
     sources = [row_of.get(name.casefold()) for name in new.class_names]
     replaced = dict(weights)
     for name, axes in classifier_tensors(architecture).items():
@@ -76,6 +82,10 @@ def replace_classes(
         copied=tuple(name for name, source in named if source is not None),
         new=tuple(name for name, source in named if source is None),
     )
+
+
+def _rows_by_name(labels: LabelSpec) -> dict[str, int]:
+    return {name.casefold(): row for row, name in enumerate(labels.class_names)}
 
 
 def _with_known_rows(

@@ -122,10 +122,6 @@ def translate(checkpoint: ForeignCheckpoint, arch: str) -> Translation:
     moves.move("segmentation_head.0", "predictor.conv")
     weights, dropped = moves.finish()
     num_classes = rows_of(weights, "predictor.conv.weight")
-    if num_classes == 1:
-        raise InputError(
-            f"{checkpoint.path} tells one class from the rest by a single logit: not covered"
-        )
     return Translation(
         architecture={
             "name": name,

@@ -86,7 +86,7 @@ def translate(checkpoint: ForeignCheckpoint, arch: str) -> Translation:
         source=f"{NAME} {arch}",
         licence=LICENCE,
         dropped=dropped,
-        labels=voc_labels() if published else None,
+        assumed_labels=voc_labels() if published else None,
         parameters=PARAMETERS[arch][0 if has_auxiliary else 1] if published else None,
     )
 

@@ -47,7 +47,9 @@ class Translation:
         source: Library and model, such as "torchvision fcn_resnet50".
         licence: Of the weights as their publisher states it, or of the code where they say nothing.
         dropped: Tensor of the source -> why it has no place in our network.
-        labels: Classes it predicts; None where neither file nor library says, then `class_0`, ...
+        labels: Classes it predicts, as the file says; None where it does not.
+        assumed_labels: Else those of the data set its library publishes weights for with so many
+            classes; None where there is none, then `class_0`, ...
         mean: RGB mean, for values in 0..1.
         std: RGB standard deviation.
         training_size: (height, width) of the training crop, where known.
@@ -61,6 +63,7 @@ class Translation:
     licence: str
     dropped: Mapping[str, str] = field(default_factory=dict)
     labels: LabelSpec | None = None
+    assumed_labels: LabelSpec | None = None
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     training_size: tuple[int, int] | None = None
