@@ -137,11 +137,19 @@ def class_cells(results: Sequence[Result]) -> Cells:
 
 
 def points(interval: Interval) -> str:
-    """`+1.2 (+0.3 to +2.1)` in hundredths, the interval where there is one."""
+    """`+1.2 (+0.3 to +2.1)` in hundredths, the interval where there is one.
+
+    An end that is 0.0 only by rounding is given two digits: on which side of 0 it lies is what the
+    interval is for.
+    """
     value = _signed(interval.value)
     if interval.low is None or interval.high is None:
         return value
-    return f"{value} ({_signed(interval.low)} to {_signed(interval.high)})"
+    return f"{value} ({_end(interval.low)} to {_end(interval.high)})"
+
+
+def _end(value: float) -> str:
+    return _signed(value) if round(100 * value, 1) else _signed(value, digits=2)
 
 
 def _points_or_dash(intervals: Mapping[str, Interval], measure: str) -> str:
@@ -215,6 +223,6 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _signed(value: float) -> str:
-    rounded = round(100 * value, 1)
-    return f"{rounded:+.1f}".replace("-", MINUS) if rounded else "0.0"
+def _signed(value: float, digits: int = 1) -> str:
+    rounded = round(100 * value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", MINUS) if rounded else "0.0"

@@ -16,7 +16,8 @@ BEGIN = "python studies/camvid.py --out results/camvid/study --tables"
 
 pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason="results/ is in the repository only")
 
-INTERVAL = re.compile(r"\((?:[+−]\d+\.\d|0\.0) to (?:[+−]\d+\.\d|0\.0)\)")
+END = r"(?:[+−]\d+\.\d\d?|0\.0)"
+INTERVAL = re.compile(rf"\({END} to {END}\)")
 
 
 def rows_of_tables(text: str) -> list[str]:

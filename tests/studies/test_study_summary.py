@@ -10,11 +10,19 @@ import pytest
 
 from camvid_study.crops import choose_images
 from camvid_study.figures import write_figures
+from camvid_study.intervals import Interval
 from camvid_study.learned_part import learned_cells
 from camvid_study.plan import rows_of
 from camvid_study.report import write_report
 from camvid_study.rows import Row
-from camvid_study.summary import Result, difference, image_gains, label_share, shares
+from camvid_study.summary import (
+    Result,
+    declared_rows,
+    difference,
+    image_gains,
+    label_share,
+    shares,
+)
 from camvid_study.tables import class_cells, difference_cells, differences_of, points, score_cells
 from dualseg.core.errors import InputError
 
@@ -139,6 +147,29 @@ def test_a_single_seed_shows_no_interval():
 
     assert found is not None
     assert points(found.over_seeds["miou"]) == "+10.0"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (-0.0039, -0.0004, "−0.2 (−0.4 to −0.04)"),
+        (0.0004, 0.02, "−0.2 (+0.04 to +2.0)"),
+        (-0.01, 0.0, "−0.2 (−1.0 to 0.0)"),
+        (-0.01, 0.00001, "−0.2 (−1.0 to 0.0)"),
+    ],
+)
+def test_an_end_of_an_interval_says_on_which_side_of_0_it_lies(low: float, high: float, shown: str):
+    assert points(Interval(-0.002, low, high)) == shown
+
+
+def test_a_row_that_later_parts_repeat_is_compared_as_the_first_declares_it():
+    rows = {(row.size, row.host, row.name): row for row in declared_rows()}
+    repeated = rows["180x240", "resnet18", "full label"]
+
+    assert (repeated.part, repeated.against) == (
+        "ablation",
+        ("low label", "low label, by majority"),
+    )
 
 
 def test_gains_of_single_images():
