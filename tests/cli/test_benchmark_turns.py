@@ -1,5 +1,6 @@
 """Workers of a benchmark."""
 
+import os
 from typing import Any
 
 import pytest
@@ -32,3 +33,11 @@ def test_threads_of_a_worker_wait_a_little_before_they_sleep(
 
     assert seen["GOMP_SPINCOUNT"] == expected
     assert (seen["OMP_NUM_THREADS"], seen["OMP_WAIT_POLICY"]) == ("2", "passive")
+
+
+def test_ctrl_c_reaches_the_asking_process_alone():
+    worker = Worker({"runtime": "roof", "threads": 1})
+    try:
+        assert os.getpgid(worker.process.pid) != os.getpgid(0)
+    finally:
+        worker.close()
