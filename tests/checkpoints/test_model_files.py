@@ -229,6 +229,34 @@ def test_an_architecture_of_another_version_is_explained(saved, facts):
         load_model(saved)
 
 
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        (100_000, "does not fit the network"),
+        (10_000_000, "does not fit the network"),  # 184 TB, were it filled
+        (10**16, "no network can be so large"),
+        (10**30, "model.json"),
+    ],
+)
+def test_facts_that_ask_for_more_memory_than_the_weights_are_refused(saved, facts, channels, said):
+    options = {"head_options": {"channels": channels}}
+    change_json(saved, architecture={**facts.architecture, **options})
+    with pytest.raises(InputError, match=said):
+        load_model(saved)
+
+
+def test_values_of_options_that_no_layer_can_have_are_explained(saved, facts):
+    change_json(saved, architecture={**facts.architecture, "auxiliary_channels": "wide"})
+    with pytest.raises(InputError, match=r"model\.json.*cannot build|auxiliary_channels"):
+        load_model(saved)
+
+
+def test_a_network_of_which_little_is_kept_is_loaded_all_the_same(saved, network, monkeypatch):
+    monkeypatch.setattr(model_files, "SLACK", -(10**12))
+    loaded = load_model(saved)
+    assert all(torch.equal(network.state_dict()[k], v) for k, v in loaded.state_dict().items())
+
+
 def dsrl_network(stage: int, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     return create_model("fcn", backbone="resnet18", num_classes=3, dsrl={"stage": stage})

@@ -7,8 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from dualseg.checkpoints.bounded_build import SLACK, at_most_parameters
 from dualseg.checkpoints.checksums import CHECKSUMS_FILE, find_damage
 from dualseg.checkpoints.hub import fetch_model, is_on_hub
 from dualseg.checkpoints.json_files import read_json
@@ -115,7 +117,7 @@ def load_unpruned(path: str | Path) -> tuple[SegmentationModel | DsrlModel, Mode
     require_undamaged(weights_path)
     weights = read_tensors(weights_path)
     require_finite(weights, origin=str(weights_path))
-    model = build_network(facts, origin=facts_path)
+    model = build_fitting(facts, weights, origin=facts_path, weights_origin=str(weights_path))
     load_weights(model, weights, origin=str(weights_path))
     model.facts = facts
     return model, facts
@@ -237,6 +239,29 @@ def _find_in_folder(folder: Path) -> tuple[Path, Path]:
     )
 
 
+def build_fitting(
+    facts: ModelFacts, weights: Mapping[str, Tensor], *, origin: Path, weights_origin: str
+) -> SegmentationModel | DsrlModel:
+    """As `build_network`, but facts that nobody vouches for get no more memory than the weights
+    call for.
+
+    Raises:
+        InputError: As `build_network`, or a much larger network does not fit the weights.
+    """
+    limit = 2 * sum(tensor.numel() for tensor in weights.values()) + SLACK
+    try:
+        with at_most_parameters(limit):
+            return build_network(facts, origin=origin)
+    except (RuntimeError, InputError):  # too large, or something else, which then is said below
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            try:
+                outline = build_network(facts, origin=origin).state_dict()
+            except RuntimeError as error:
+                raise InputError(f"{origin}: no network can be so large: {error}") from error
+        require_same_tensors(weights, outline, origin=weights_origin)
+        return build_network(facts, origin=origin)  # of a network of which little is kept
+
+
 def build_network(facts: ModelFacts, *, origin: Path) -> SegmentationModel | DsrlModel:
     """The network the facts describe, without looking for pretrained weights.
 
@@ -245,5 +270,8 @@ def build_network(facts: ModelFacts, *, origin: Path) -> SegmentationModel | Dsr
     """
     try:
         return create_model(**{**facts.architecture, "pretrained": False})
-    except (TypeError, AttributeError, KeyError) as error:  # keys or values of another version
+    except InputError:
+        raise
+    except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError) as error:
+        # Keys or values of another version.
         raise InputError(f"{origin}: this version cannot build the network: {error}") from error
