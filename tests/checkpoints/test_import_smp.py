@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from dualseg.checkpoints.foreign.checkpoint import ForeignCheckpoint
 from dualseg.checkpoints.foreign.read import read_foreign
 from dualseg.checkpoints.importers import smp
+from dualseg.checkpoints.importers.catalog import import_checkpoint
 from dualseg.checkpoints.importers.translation import Translation
 from dualseg.core.errors import InputError
 from reference.golden import compare, load_golden
@@ -158,15 +159,18 @@ def test_an_arch_that_contradicts_the_file_is_refused():
         translate(checkpoint(name), arch="deeplabv3_resnet18-os8")
 
 
-def test_a_single_logit_is_refused():
+def test_a_single_logit_is_refused(tmp_path: Path):
     name = "deeplabv3_resnet18_os8"
     file = checkpoint(name, NETWORKS[name][1])
     last = {
         f"segmentation_head.0.{k}": file.tensors[f"segmentation_head.0.{k}"][:1]
         for k in ("weight", "bias")
     }
+    tensors = {**file.tensors, **{key: tensor.contiguous() for key, tensor in last.items()}}
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(NETWORKS[name][1]))
     with pytest.raises(InputError, match="a single logit"):
-        translate(replace(file, tensors={**file.tensors, **last}))
+        import_checkpoint(tmp_path)
 
 
 def test_networks_that_are_not_covered_are_named():
