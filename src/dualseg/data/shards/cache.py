@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_atomic
+from dualseg.core.locks import one_at_a_time
 from dualseg.data.shards.reading import ATTEMPTS, NoAnswerError, Stamp, read_chunks
 from dualseg.data.shards.urls import shown
 
@@ -51,7 +51,7 @@ class ShardCache:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"cannot make {self.folder}: {error.strerror}") from None
-            with _one_at_a_time(copy.with_suffix(".lock")):
+            with one_at_a_time(copy.with_suffix(".lock")):
                 if not _used_now(copy):
                     self._make_room(stamp.size)
                     _download(shard, stamp, sha256, copy)
@@ -126,16 +126,3 @@ def _transfer(shard: str, stamp: Stamp, sha256: str | None, file: IO[bytes]) -> 
             f"{shown(shard)} is damaged: its SHA-256 is {state.hexdigest()}, dataset.yaml says "
             f"{sha256}. Copy it there again"
         )
-
-
-@contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    """A lock that ends with its process, however that ends."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with open(lock, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
