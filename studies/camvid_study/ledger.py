@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,14 +17,14 @@ import dualseg
 from camvid_study.plan import MODEL_FILE, Run
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
-from dualseg.core.files import write_text
+from dualseg.core.files import make_folder, write_text
+from dualseg.core.locks import one_at_a_time
 from dualseg.training.records.changes import changed_keys
 
 LEDGER_FILE = "rows.jsonl"
 NOT_THE_RESULT = {
     "training": ("eval_every", "checkpoint_every", "keep_checkpoints", "log_every", "num_workers"),
     "data": ("root", "cache", "cache_dir"),
-    "distillation": ("teacher",),  # its row is named by the student's own
 }
 
 
@@ -57,6 +58,7 @@ class Entry:
         settings: The recipe, without what leaves the result as it is.
         finished: Trained to its end and scored.
         sessions: In their order.
+        data: `split_digest` of the data; None in lines older than this key.
     """
 
     run: str
@@ -69,6 +71,7 @@ class Entry:
     settings: Mapping[str, Any]
     finished: bool = False
     sessions: tuple[Session, ...] = field(default=())
+    data: str | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -78,19 +81,35 @@ class Entry:
 
 
 class Ledger:
-    """The file, read before every use, so that several commands can share it, and written whole.
+    """The file; several commands can share it, since it is read before every use, changed by one of
+    them at a time, and written whole.
 
     Args:
         out: The study's folder.
+        data: `split_digest` of the data of what is begun; None where nothing is.
     """
 
-    def __init__(self, out: Path):
+    def __init__(self, out: Path, *, data: str | None = None):
         self.out = out
+        self.data = data
+        self._begun: dict[str, Entry] = {}
 
     @property
     def entries(self) -> dict[str, Entry]:
         """Run -> its line, as the file has it now."""
         return read_ledger(self.out)
+
+    def require_same_data(self) -> None:
+        """Raises:
+        InputError: A run was trained or is scored on other pictures; older lines do not say.
+        """
+        for entry in self.entries.values():
+            if None not in (entry.data, self.data) and entry.data != self.data:
+                raise InputError(
+                    f"{entry.run} in {self.out} has other pictures in train or val than these data "
+                    "(a fold, or another val split); give the data it was made with, or another "
+                    "folder for runs of this split"
+                )
 
     def require_same(self, run: Run, recipe: Recipe) -> None:
         """Raises:
@@ -99,7 +118,10 @@ class Ledger:
         entry = self.entries.get(self.key(run))
         if entry is None:
             return
-        changed = changed_keys(entry.settings, what_counts(recipe))
+        now = what_counts(recipe)
+        if "teacher" not in entry.settings["distillation"]:  # a line older than this key
+            del now["distillation"]["teacher"]
+        changed = changed_keys(entry.settings, now)
         if changed:
             raise InputError(
                 f"{entry.run} was begun with another recipe; use another --out, or remove the "
@@ -110,25 +132,29 @@ class Ledger:
     def begin(self, run: Run, recipe: Recipe, session: Session) -> None:
         """A new line, or a new session in an old one."""
         key, row = self.key(run), run.row
-        before = self.entries.get(key)
-        entry = before or Entry(
-            key,
-            row.name,
-            row.part,
-            row.size,
-            row.host,
-            run.seed,
-            run.epochs,
-            what_counts(recipe),
-        )
-        self.add([replace(entry, sessions=(*entry.sessions, session))])
+        with self._changing() as entries:
+            entry = entries.get(key) or Entry(
+                key,
+                row.name,
+                row.part,
+                row.size,
+                row.host,
+                run.seed,
+                run.epochs,
+                what_counts(recipe),
+                data=self.data,
+            )
+            begun = replace(entry, sessions=(*entry.sessions, session))
+            self._begun[key] = entries[key] = begun
 
     def end(self, run: Run, *, seconds: float, finished: bool) -> None:
-        """The last session of a run is over."""
-        entry = self.entries[self.key(run)]
-        *earlier, last = entry.sessions
-        sessions = (*earlier, replace(last, seconds=round(seconds, 1)))
-        self.add([replace(entry, sessions=sessions, finished=finished)])
+        """The last session of a run is over; a line that was removed meanwhile comes back."""
+        key = self.key(run)
+        with self._changing() as entries:
+            entry = entries.get(key) or self._begun[key]
+            *earlier, last = entry.sessions
+            sessions = (*earlier, replace(last, seconds=round(seconds, 1)))
+            entries[key] = replace(entry, sessions=sessions, finished=finished)
 
     def is_finished(self, run: Run) -> bool:
         """As the file says."""
@@ -141,9 +167,26 @@ class Ledger:
 
     def add(self, added: Iterable[Entry]) -> None:
         """New lines, and new ones for runs that have one."""
-        entries = {**self.entries, **{entry.run: entry for entry in added}}
-        lines = [json.dumps(asdict(each), ensure_ascii=False) for each in entries.values()]
-        write_text(self.out / LEDGER_FILE, "".join(f"{line}\n" for line in lines))
+        with self._changing() as entries:
+            entries |= {entry.run: entry for entry in added}
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Entry]]:
+        """The lines, for this command alone; they are written as the block leaves them."""
+        make_folder(self.out)
+        with one_at_a_time(self.out):
+            entries = self.entries
+            yield entries
+            text = "".join(f"{_line(entry)}\n" for entry in entries.values())
+            write_text(self.out / LEDGER_FILE, text)
+
+
+def _line(entry: Entry) -> str:
+    """A line that is older than a key stays as it was."""
+    plain = asdict(entry)
+    if entry.data is None:
+        del plain["data"]
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def read_ledger(out: Path) -> dict[str, Entry]:
@@ -174,15 +217,20 @@ def what_counts(recipe: Recipe) -> dict[str, Any]:
     for section, keys in NOT_THE_RESULT.items():
         for key in keys:
             del settings[section][key]
-    start = settings["training"]["init_weights"]
-    if start is not None:  # which row or file it is, wherever the study lies
-        path = Path(start)
-        is_row = path.name == MODEL_FILE
-        settings["training"]["init_weights"] = path.parents[1].name if is_row else path.stem
+    for section, key in (("training", "init_weights"), ("distillation", "teacher")):
+        settings[section][key] = _network_name(settings[section][key])
     pretrained = settings["model"]["pretrained"]
     if isinstance(pretrained, str):
         settings["model"]["pretrained"] = Path(pretrained).stem
     return settings
+
+
+def _network_name(file: str | None) -> str | None:
+    """Which row or file it is, wherever the study lies."""
+    if file is None:
+        return None
+    path = Path(file)
+    return path.parents[1].name if path.name == MODEL_FILE else path.stem
 
 
 def new_session(command: str, *, threads: int | None) -> Session:

@@ -37,12 +37,16 @@ def write_records(out: Path, target: Path) -> int:
 
     Raises:
         InputError: Nothing is finished yet, or a run is there already, trained at another time, or
-            the folder cannot be made; nothing is written then.
+            runs there have other pictures in train or val, or the folder cannot be made; nothing is
+            written then.
     """
     finished = [entry for entry in read_ledger(out).values() if entry.finished]
     if not finished:
         raise InputError(f"no run in {out} is finished yet; train some first (--data DIR)")
-    there = read_ledger(target)
+    data = next((entry.data for entry in finished if entry.data), None)
+    ledger = Ledger(target, data=data)
+    ledger.require_same_data()
+    there = ledger.entries
     new = []
     for entry in map(_without_places, finished):
         if entry.run not in there:
@@ -56,7 +60,7 @@ def write_records(out: Path, target: Path) -> int:
         make_folder(target / entry.run)
         for name in KEPT:
             _copy(out / entry.run / name, target / entry.run / name)
-    Ledger(target).add(new)
+    ledger.add(new)
     if (out / LATENCY_FILE).is_file():
         _copy(out / LATENCY_FILE, target / LATENCY_FILE)
     for entry in finished:

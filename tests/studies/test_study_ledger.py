@@ -1,5 +1,8 @@
 """The ledger, and a grid that is stopped, killed and gone on with, without training."""
 
+import json
+import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,86 @@ def test_two_commands_share_the_file(tmp_path: Path):
 
     assert [entry.finished for entry in read_ledger(tmp_path).values()] == [True, False]
     assert other.is_finished(grid.runs[0])
+
+
+def begin_and_end(out: Path, runs: list[Run]) -> None:
+    ledger, grid = Ledger(out), Grid(out)
+    for run in runs:
+        ledger.begin(run, grid.recipe(run), HERE)
+        ledger.end(run, seconds=1.0, finished=True)
+
+
+def test_no_line_of_two_commands_is_lost(tmp_path: Path):
+    row = Grid(tmp_path).runs[0].row
+    context = multiprocessing.get_context("fork")
+    commands = [
+        context.Process(
+            target=begin_and_end,
+            args=(tmp_path, plan_runs([row], seeds=seeds, epochs=2, out=tmp_path)),
+        )
+        for seeds in (range(8), range(10, 18))
+    ]
+
+    for command in commands:
+        command.start()
+    for command in commands:
+        command.join()
+
+    assert [command.exitcode for command in commands] == [0, 0]
+    assert [entry.finished for entry in read_ledger(tmp_path).values()] == [True] * 16
+
+
+def test_a_line_that_was_removed_meanwhile_comes_back_at_the_end(tmp_path: Path):
+    grid, ledger = Grid(tmp_path), Ledger(tmp_path)
+    run = grid.runs[0]
+    ledger.begin(run, grid.recipe(run), HERE)
+    (tmp_path / "rows.jsonl").unlink()
+
+    ledger.end(run, seconds=7.0, finished=True)
+
+    (entry,) = read_ledger(tmp_path).values()
+    assert (entry.finished, entry.seconds) == (True, 7.0)
+
+
+def taught(out: Path, teacher: str) -> tuple[Run, Recipe]:
+    rows = rows_of("beyond", sizes=["90x120"], hosts=["resnet18"])
+    (row,) = [each for each in rows if each.name == "taught by full input on full label"]
+    (run,) = plan_runs([replace(row, teacher=teacher)], seeds=[0], epochs=2, out=out)
+    return run, recipe_of(run, data=Path("/data"), num_images=16, threads=1)
+
+
+def test_another_teacher_is_another_recipe(tmp_path: Path):
+    ledger = Ledger(tmp_path)
+    ledger.begin(*taught(tmp_path, "full input"), HERE)
+
+    ledger.require_same(*taught(tmp_path, "full input"))
+    with pytest.raises(InputError, match=r"teacher: 'full_input' there, '_?sssr' now"):
+        ledger.require_same(*taught(tmp_path, "+SSSR"))
+
+
+def test_a_line_that_does_not_know_its_teacher_or_its_data_goes_on(tmp_path: Path):
+    ledger = Ledger(tmp_path, data="the data")
+    run, recipe = taught(tmp_path, "full input")
+    ledger.begin(run, recipe, HERE)
+    (line,) = (tmp_path / "rows.jsonl").read_text().splitlines()
+    older = json.loads(line)
+    del older["data"], older["settings"]["distillation"]["teacher"]
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(older)}\n")
+
+    ledger.require_same_data()
+    ledger.require_same(run, recipe)
+    ledger.add([])
+
+    assert json.loads((tmp_path / "rows.jsonl").read_text()) == older
+
+
+def test_runs_on_other_pictures_are_kept_apart(tmp_path: Path):
+    grid = Grid(tmp_path)
+    Ledger(tmp_path, data="one").begin(grid.runs[0], grid.recipe(grid.runs[0]), HERE)
+
+    Ledger(tmp_path, data="one").require_same_data()
+    with pytest.raises(InputError, match=r"seed_0 in .* has other pictures in train or val"):
+        Ledger(tmp_path, data="other").require_same_data()
 
 
 def test_a_damaged_line_is_named(tmp_path: Path):

@@ -16,7 +16,7 @@ from dualseg.config import Recipe, load_recipe
 
 def settings(recipe: Recipe) -> dict[str, Any]:
     plain = what_counts(recipe)
-    del plain["training"]["init_weights"]  # given on the command line, as the teacher is
+    del plain["training"]["init_weights"], plain["distillation"]["teacher"]  # on the command line
     del plain["dsrl"]["warmup_steps"]  # of SISR and the affinity, which none of them has
     return plain
 

@@ -20,10 +20,12 @@ def runs_in(out: Path) -> list[Run]:
     return plan_runs(only(rows, ["whole pictures after small crops"]), seeds=[0], epochs=9, out=out)
 
 
-def finish(run: Run, out: Path, *, started: str = "2026-01-01T00:00:00+00:00") -> None:
+def finish(
+    run: Run, out: Path, *, started: str = "2026-01-01T00:00:00+00:00", data: str | None = None
+) -> None:
     """As if it had been trained and scored, then stripped of its network."""
     run.folder.mkdir(parents=True)
-    ledger = Ledger(out)
+    ledger = Ledger(out, data=data)
     recipe = recipe_of(run, data=Path("/data"), num_images=16, threads=1)
     ledger.begin(run, recipe, Session(COMMAND, "abc", "a machine", started))
     ledger.end(run, seconds=60.0, finished=True)
@@ -90,6 +92,19 @@ def test_a_run_that_is_there_already_is_not_replaced(tmp_path: Path):
 
     with pytest.raises(InputError, match=r"has another runs/9_epochs.*; remove its line"):
         write_records(tmp_path / "two", target)
+    assert (target / "rows.jsonl").read_bytes() == before
+
+
+def test_records_of_other_pictures_are_kept_apart(tmp_path: Path):
+    target = tmp_path / "records"
+    for number, data in enumerate(["camvid", "fold"]):
+        out = tmp_path / data
+        finish(runs_in(out)[number], out, data=data)
+    write_records(tmp_path / "camvid", target)
+    before = (target / "rows.jsonl").read_bytes()
+
+    with pytest.raises(InputError, match="has other pictures in train or val"):
+        write_records(tmp_path / "fold", target)
     assert (target / "rows.jsonl").read_bytes() == before
 
 
