@@ -14,12 +14,14 @@ commit, seed and machine it was made, and how long it took.
 """
 
 import argparse
+import math
 import shlex
 import sys
 from pathlib import Path
 
+from camvid_study.folds import fold_hosts, is_fold
 from camvid_study.hosts import HOSTS
-from camvid_study.plan import PARTS, only, plan_runs, rows_of
+from camvid_study.plan import OF_OWN_NETWORKS, PARTS, only, plan_runs, rows_of
 from camvid_study.rows import SIZES, Row
 from dualseg.core.errors import InputError
 from dualseg.core.files import make_folder
@@ -34,6 +36,7 @@ def main(arguments: list[str]) -> int:
         if options.tables:
             from camvid_study.report import write_report
 
+            _require_same_data(options.data, out)
             print(write_report(out, data=options.data))
         elif options.records is not None:
             from camvid_study.records import write_records
@@ -78,21 +81,22 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     )
     add("--sizes", type=_texts, help=f"inputs, of {', '.join(SIZES)}; small first where not given")
     add("--hosts", type=_texts, help=f"of {', '.join(HOSTS)}; all in part ablation, else the first")
-    add("--seeds", type=_numbers, default=[0, 1, 2], help="comma-separated; 0,1,2")
-    add("--epochs", type=int, default=60, help="of every row")
-    add("--minutes", type=float, help="stop by itself after so long")
-    add("--threads", type=int, help="of the processor")
+    add("--seeds", type=_seeds, default=[0, 1, 2], help="comma-separated; 0,1,2")
+    add("--epochs", type=_from_one, default=60, help="of every row")
+    add("--minutes", type=_minutes, help="stop by itself after so long")
+    add("--threads", type=_from_one, help="of the processor")
     add("--resident", action="store_true", help="training images on the device, for a GPU")
     add("--keep-checkpoints", action="store_true", help="also of finished runs")
     add("--no-estimate", action="store_true", help="begin without timing a few steps of each row")
-    add("--dry-run", action="store_true", help="list what is missing and train nothing")
-    add("--tables", action="store_true", help="tables, plots and crops of what is finished")
-    add("--records", type=Path, metavar="DIR", help="add what is finished, without the networks")
-    add("--ceiling", action="store_true", help="what a perfect answer at low size would score")
-    add("--networks", action="store_true", help="measure finished networks at hand: where, and why")
-    add("--fold", metavar="DRIVE", help="write to --out the data with a training drive as val")
-    add("--latency", action="store_true", help="measure the finished networks, in turns")
     add("--even-if-busy", action="store_true", help="measure latency beside other work")
+    act = parser.add_mutually_exclusive_group().add_argument
+    act("--dry-run", action="store_true", help="list what is missing and train nothing")
+    act("--tables", action="store_true", help="tables, plots and crops of what is finished")
+    act("--records", type=Path, metavar="DIR", help="add what is finished, without the networks")
+    act("--ceiling", action="store_true", help="what a perfect answer at low size would score")
+    act("--networks", action="store_true", help="measure finished networks at hand: where, and why")
+    act("--fold", metavar="DRIVE", help="write to --out the data with a training drive as val")
+    act("--latency", action="store_true", help="measure the finished networks, in turns")
     return parser.parse_args(arguments)
 
 
@@ -111,7 +115,8 @@ def train_part(options: argparse.Namespace, out: Path, command: list[str]) -> No
     runs = plan_runs(_rows(options), seeds=options.seeds, epochs=options.epochs, out=out)
     make_folder(out)
     data = StudyData(options.data, out, options.threads, resident=options.resident)
-    ledger = Ledger(out)
+    ledger = Ledger(out, data=data.digest)
+    ledger.require_same_data()
     if options.dry_run:
         for run in runs:
             print(f"{'finished' if ledger.is_finished(run) else 'missing '} {run.label}")
@@ -170,25 +175,77 @@ def print_network_tables(data: Path | None, out: Path) -> None:
 
     if data is None:
         raise InputError("--networks needs --data DIR, CamVid in the layout of the SegNet tutorial")
+    _require_same_data(data, out)
     print(write_network_tables(out, data))
+
+
+def _require_same_data(data: Path | None, out: Path) -> None:
+    """The finished runs were trained and scored on these pictures."""
+    from camvid_study.ledger import Ledger
+    from camvid_study.splits import split_digest
+
+    if data is not None:
+        Ledger(out, data=split_digest(data)).require_same_data()
 
 
 def _rows(options: argparse.Namespace) -> list[Row]:
     """Ablation covers all sizes and hosts; the other parts one each, unless more are named."""
+    if options.part in OF_OWN_NETWORKS and (options.sizes or options.hosts):
+        raise InputError(
+            f"part {options.part} has a size and networks of its own; leave out --sizes and --hosts"
+        )
     is_whole = options.part == "ablation"
     hosts = options.hosts or (list(HOSTS) if is_whole else list(HOSTS)[:1])
+    if is_fold(options.data):
+        hosts = _fold_hosts(hosts, are_named=options.hosts is not None)
     declared = [s for s in SIZES if any(s in HOSTS[h].sizes for h in hosts if h in HOSTS)]
     sizes = options.sizes or (declared if is_whole else declared[:1])
     rows = rows_of(options.part, sizes=sizes, hosts=hosts)
     return rows if options.rows is None else only(rows, options.rows)
 
 
+def _fold_hosts(hosts: list[str], *, are_named: bool) -> list[str]:
+    """Hosts that have not seen the held-out drive; others are refused where they were asked for."""
+    possible = fold_hosts(hosts)
+    if left_out := ", ".join(host for host in hosts if host not in possible):
+        reason = "there are released networks, trained on the drive that this fold holds out"
+        if are_named:
+            usable = ", ".join(fold_hosts(list(HOSTS)))
+            raise InputError(f"in the rows of {left_out} {reason}; --hosts may be {usable}")
+        print(f"without {left_out}: in its rows {reason}", file=sys.stderr)
+    return possible
+
+
 def _texts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError("nothing is named; leave the option out instead")
+    return found
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in _texts(text)]
+def _seeds(text: str) -> list[int]:
+    return [_whole_number(part, fewest=0) for part in _texts(text)]
+
+
+def _from_one(text: str) -> int:
+    return _whole_number(text, fewest=1)
+
+
+def _whole_number(text: str, *, fewest: int) -> int:
+    number = int(text) if text.removeprefix("-").isdecimal() else None
+    if number is None or number < fewest:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {fewest} on")
+    return number
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 <= minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes from 0 on")
+    return minutes
 
 
 if __name__ == "__main__":

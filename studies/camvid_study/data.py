@@ -5,6 +5,7 @@ from pathlib import Path
 from camvid_study.plan import Run, recipe_of
 from camvid_study.rows import SIZES
 from camvid_study.shrunk import SHRUNK_FOLDER, make_shrunk
+from camvid_study.splits import split_digest
 from dualseg.config import Recipe
 from dualseg.data.datasets.camvid import open_camvid
 
@@ -27,6 +28,7 @@ class StudyData:
         self.out = out
         self.threads = threads
         self.resident = resident
+        self.digest = split_digest(self.root)
         self.num_images = len(open_camvid(self.root, "train"))
         self._recipes: dict[Path, Recipe] = {}
 

@@ -9,10 +9,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from camvid_study.hosts import HOSTS
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.files import make_folder, new_folder
 from dualseg.data.dataset import Pair
 from dualseg.data.datasets.camvid import open_camvid
+
+FOLD_FILE = "fold.txt"
+"""In the folder of a fold; says which drive is held out."""
 
 
 def make_fold(root: Path, drive: str, target: Path) -> Path:
@@ -40,7 +44,18 @@ def make_fold(root: Path, drive: str, target: Path) -> Path:
             os.symlink(root.resolve() / "trainannot", folder / f"{split}annot")
             own = [pair for pair in pairs if (drive_of(pair) == drive) == (split == "val")]
             (folder / f"{split}.txt").write_text(_listed(own))
+        (folder / FOLD_FILE).write_text(f"val is the drive {drive} of CamVid's train\n")
     return target
+
+
+def is_fold(root: Path) -> bool:
+    """Whether `make_fold` has written it."""
+    return (root / FOLD_FILE).is_file()
+
+
+def fold_hosts(hosts: Sequence[str]) -> list[str]:
+    """Those of the hosts whose weights have not been trained on the drive that is held out."""
+    return [host for host in hosts if host not in HOSTS or not HOSTS[host].knows_train]
 
 
 def drive_of(pair: Pair) -> str:

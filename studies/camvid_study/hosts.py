@@ -48,6 +48,11 @@ class Host:
         return self.weights is None and self.backbone_package is None
 
     @property
+    def knows_train(self) -> bool:
+        """Whether a released network, which has seen all of CamVid's train, is in its rows."""
+        return self.weights is not None or self.teacher is not None
+
+    @property
     def output_stride(self) -> int:
         """Of its backbone; the base's where it says nothing."""
         return self.changes.get("model", {}).get("output_stride", 16)

@@ -18,7 +18,7 @@ from dualseg.core.errors import InputError, nearest
 
 BASE = Path(__file__).parents[1] / "camvid_base.yaml"
 PARTS = ("ablation", "variants", "beyond", "scratch", "best")
-_OF_OWN_NETWORKS = {"scratch": scratch_rows, "best": best_rows}  # of one size and host
+OF_OWN_NETWORKS = {"scratch": scratch_rows, "best": best_rows}  # of one size and host
 MODEL_FILE = "model.safetensors"
 EVALUATIONS = 6  # of a run, for its learning curve
 CHECKPOINTS = 20
@@ -73,8 +73,8 @@ def rows_of(part: str, *, sizes: Sequence[str], hosts: Sequence[str]) -> list[Ro
             raise InputError(f"there is no {name!r}; {nearest(name, known)}")
     if part not in PARTS:
         raise InputError(f"there is no part {part!r}; {nearest(part, PARTS)}")
-    if part in _OF_OWN_NETWORKS:
-        return _OF_OWN_NETWORKS[part]()
+    if part in OF_OWN_NETWORKS:
+        return OF_OWN_NETWORKS[part]()
     places = [(size, host) for size in sizes for host in hosts if size in HOSTS[host].sizes]
     if not places:
         trained = "; ".join(f"{host} at {', '.join(HOSTS[host].sizes)}" for host in hosts)

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from camvid_study.splits import SPLITS, split_digest
+from dualseg.core.errors import InputError
 from dualseg.core.files import new_folder
 from dualseg.core.geometry import shrink_label_maps
 from dualseg.data.dataset import FileDataset
 from dualseg.data.datasets.camvid import open_camvid
 
 SHRUNK_FOLDER = "camvid_at_half_size"
-SPLITS = ("train", "val")
 NOTE = """CamVid at half size, made by studies/camvid.py from {root}.
 Images: means of 2x2 pixels. Labels: every second row and column (the nearest pixel to each centre),
 so that thin classes keep their share of the pixels. Derived from data for research use.
@@ -33,9 +34,15 @@ def make_shrunk(root: Path, target: Path) -> Path:
         target: The new folder.
 
     Raises:
-        InputError: `root` is no CamVid.
+        InputError: `root` is no CamVid, or the copy that is there has other pictures in train or
+            val.
     """
     if target.is_dir():
+        if split_digest(target) != split_digest(root):
+            raise InputError(
+                f"{target} is a copy of data with other pictures in train or val than {root} has; "
+                "give the data it was made of, or another --out"
+            )
         return target
     splits = [open_camvid(root, split) for split in SPLITS]
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from camvid_study.ceiling import at_its_place, write_ceiling
-from camvid_study.folds import make_fold
 from camvid_study.intervals import iou
 from camvid_study.scoring import score
 from camvid_study.shrunk import half_image, half_labels, make_shrunk
@@ -51,6 +50,15 @@ def test_a_copy_that_is_there_is_left_alone(tiny_camvid: Path, tmp_path: Path):
     assert open_camvid(folder, "train").image(0).max() == 0
 
 
+def test_a_copy_of_another_split_is_refused(tiny_camvid: Path, tmp_path: Path):
+    folder = make_shrunk(tiny_camvid, tmp_path / "half")
+    lines = (tiny_camvid / "val.txt").read_text().splitlines(keepends=True)
+    (tiny_camvid / "val.txt").write_text("".join(lines[:2]))
+
+    with pytest.raises(InputError, match="is a copy of data with other pictures in train or val"):
+        make_shrunk(tiny_camvid, folder)
+
+
 def test_counts_of_single_images_add_up_to_the_scores(tiny_camvid: Path):
     torch.manual_seed(1)
     model = create_model("lraspp", num_classes=11, backbone="mobilenet_v2").eval()
@@ -87,25 +95,3 @@ def test_an_answer_is_put_back_by_half_a_pixel():
 
     # Row by row: the first column is its own neighbour, the second the mean of 0 and 8.
     assert placed.tolist() == [[[[0.0, 4.0], [0.0, 4.0]]]]
-
-
-def test_a_fold_trains_on_the_other_drives(tiny_camvid: Path, tmp_path: Path):
-    for split, kind in (("train", "train"), ("trainannot", "train")):
-        for path in sorted((tiny_camvid / split).iterdir()):
-            drive = "one" if int(path.stem.removeprefix(f"{kind}_")) < 3 else "two"
-            path.rename(path.with_name(f"{drive}_{path.stem}.png"))
-    names = sorted(path.name for path in (tiny_camvid / "train").iterdir())
-    lines = [f"train/{name} trainannot/{name}\n" for name in names]
-    (tiny_camvid / "train.txt").write_text("".join(lines))
-
-    fold = make_fold(tiny_camvid, "one", tmp_path / "fold")
-
-    train, val = open_camvid(fold, "train"), open_camvid(fold, "val")
-    assert {train.name(index)[:3] for index in range(len(train))} == {"two"}
-    assert [val.name(index) for index in range(len(val))] == [
-        "one_train_000",
-        "one_train_001",
-        "one_train_002",
-    ]
-    with pytest.raises(InputError, match="there is no drive 'three'"):
-        make_fold(tiny_camvid, "three", tmp_path / "other")
