@@ -1,6 +1,8 @@
 """Which networks are measured, and what is kept; the measuring itself is the package's."""
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from camvid_study import latency
 from camvid_study.latency import measure_rows, read_latencies
 from camvid_study.rows import Row
-from camvid_study.summary import Result
+from camvid_study.summary import Place, Result
 from dualseg.checkpoints.model_files import save_model
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
@@ -51,9 +53,11 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
         ]
 
     def of(*results: Result) -> Specs:
-        place = (60, "90x120", "mobilenet_v2")
-        of_place = {result.row.name: result for result in results}
-        monkeypatch.setattr(latency, "read_results", lambda out: {place: of_place})
+        places: dict[Place, dict[str, Result]] = {}
+        for result in results:
+            place = (result.epochs, "90x120", "mobilenet_v2")
+            places.setdefault(place, {})[result.row.name] = result
+        monkeypatch.setattr(latency, "read_results", lambda out: places)
         monkeypatch.setattr(latency, "measure_in_turns", measure_in_turns)
         measure_rows(tmp_path, threads=2, even_if_busy=True)
         return asked
@@ -95,6 +99,48 @@ def test_what_is_dropped_after_training_makes_no_other_network(tmp_path: Path, m
     assert labels == ["full label", "+SSSR", "SSSR by pixel shuffle"]
     times = read_latencies(tmp_path)
     assert times["90x120/mobilenet_v2/+SSSR"] == times["90x120/mobilenet_v2/+SSSR +SISR +FA"]
+
+
+def test_rows_of_two_lengths_are_measured_together(tmp_path: Path, measure: Measure):
+    short = [finished(tmp_path / name, name) for name in ("low label", "full label")]
+    longer = replace(finished(tmp_path / "longer", "full label"), epochs=100)
+
+    asked = measure(*short, longer)
+
+    assert [spec["label"] for spec in asked] == ["low label", "low label"]  # in both runtimes
+    times = read_latencies(tmp_path)
+    assert times["90x120/mobilenet_v2/low label"] == times["90x120/mobilenet_v2/full label"]
+
+
+def test_the_first_seed_whose_network_is_here_is_measured(
+    tmp_path: Path, measure: Measure, capsys: pytest.CaptureFixture[str]
+):
+    row = finished(tmp_path / "seed_1", "full label")
+    here = replace(row, runs={0: tmp_path / "seed_0", 1: row.runs[0]}, scores={0: {}, 1: {}})
+    gone = replace(row, row=replace(row.row, name="+SSSR"), runs={0: tmp_path / "nowhere"})
+
+    asked = measure(here, gone)
+
+    assert {spec["model"] for spec in asked} == {str(tmp_path / "seed_1" / "model.safetensors")}
+    assert list(read_latencies(tmp_path)) == ["90x120/mobilenet_v2/full label"]
+    said = capsys.readouterr().err
+    assert "no network of theirs lies here: 90x120/mobilenet_v2/+SSSR\n" in said
+
+
+def test_where_no_network_is_here_nothing_is_measured(tmp_path: Path, measure: Measure):
+    row = finished(tmp_path / "network", "full label")
+
+    with pytest.raises(InputError, match="no network of a finished run lies in"):
+        measure(replace(row, runs={0: tmp_path / "nowhere"}))
+    assert not (tmp_path / "latency.json").exists()
+
+
+def test_the_record_says_whether_the_machine_may_have_been_busy(tmp_path: Path, measure: Measure):
+    measure(finished(tmp_path / "network", "full label"))
+
+    content = json.loads((tmp_path / "latency.json").read_text())
+    assert content["even_if_busy"] is True
+    assert content["load_before"] >= 0
 
 
 def test_a_busy_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
