@@ -5,8 +5,9 @@
 
 Ours is a packaged recipe (`--recipe`, with `--set` on top). A hundred steps are timed first, and
 the run gets as many as fit into the minutes: its schedule then counts steps, and a run that is
-stopped and started again with the same `--out` goes on exactly. Minutes are those between the
-batches, read from the run's own record; validation and saving are not among them.
+stopped and started again with the same options goes on exactly; with others it is refused. Minutes
+are those between the batches, read from the run's own record; validation and saving are not among
+them.
 
 The peer is segmentation_models_pytorch's DeepLabV3+ on ResNet-18 as its users train it: fp32 at
 full input, torchvision v2 transforms, AdamW, two loader workers, a rate that falls to zero as the
@@ -19,8 +20,9 @@ void ignored, the last weights (ours: their moving average), nothing chosen on v
 import argparse
 import json
 import math
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualseg.checkpoints.json_files import read_json
 from dualseg.config import Recipe, load_recipe
+from dualseg.core.errors import InputError
 from dualseg.core.facts import IMAGENET_MEAN, IMAGENET_STD, ModelFacts
 from dualseg.core.files import write_json
 from dualseg.core.history import METRICS_FILE, read_history
@@ -39,12 +43,15 @@ from dualseg.data.datasets.camvid import open_camvid
 from dualseg.evaluation.evaluate import evaluate_logits
 from dualseg.inference.predictor import batch_of_one
 from dualseg.training.progress import Silent
+from dualseg.training.records.changes import changed_keys
 from dualseg.training.rehearsal import rehearse_run
 from dualseg.training.trainer import resume, train
 
 TIMED_STEPS = 100
 MARGIN = 0.9  # of the minutes are planned: the median of these steps knows nothing of slow minutes
 BATCH = 8
+OURS_FILE = "ours.json"
+"""The options of the run beside it."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,12 @@ class Lines(Silent):
 def ours(arguments: argparse.Namespace) -> Row:
     """The packaged recipe, trained or gone on with, and scored as it ended."""
     run = arguments.out / "ours"
+    asked = {"recipe": arguments.recipe, "set": arguments.set, **budget(arguments)}
     if not (run / "config.yaml").exists():
+        write_json(arguments.out / OURS_FILE, asked)
         result = train(timed_recipe(arguments), run, progress=Lines())
     else:
+        require_same(run, asked, noted(arguments.out / OURS_FILE))
         result = resume(run, progress=Lines())
     assert result.evaluation is not None, "every run ends with a validation"
     recipe = load_recipe(run / "config.yaml")
@@ -81,6 +91,36 @@ def ours(arguments: argparse.Namespace) -> Row:
     num_train = len(open_camvid(arguments.data, "train"))
     minutes = minutes_trained(run, recipe)
     return Row(arguments.recipe, minutes, images, images / num_train, result.evaluation["miou"])
+
+
+def budget(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What counts for ours and for the peer alike."""
+    return {"minutes": arguments.minutes, "threads": arguments.threads}
+
+
+def require_same(kept: Path, asked: Mapping[str, Any], noted: Mapping[str, Any]) -> None:
+    """Refuses to show under this command's options what was trained with others.
+
+    Args:
+        kept: What is there.
+        asked: Options of this command.
+        noted: Those it was trained with; empty where nobody wrote them down.
+
+    Raises:
+        InputError: They differ.
+    """
+    if not noted:
+        raise InputError(f"{kept} does not say how it was asked for; give another --out")
+    if changed := changed_keys(noted, asked):
+        raise InputError(
+            f"{kept} was trained with other options; give those, or another --out. What differs:",
+            [f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items()],
+        )
+
+
+def noted(path: Path) -> dict[str, Any]:
+    """The file's content; empty where there is none."""
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def timed_recipe(arguments: argparse.Namespace) -> Recipe:
@@ -115,7 +155,9 @@ def peer(arguments: argparse.Namespace) -> Row:
 
     kept = arguments.out / "peer.json"
     if kept.exists():
-        return Row(**json.loads(kept.read_text()))
+        content = noted(kept)
+        require_same(kept, budget(arguments), content.get("asked", {}))
+        return Row(**content["row"])
     train_split = open_camvid(arguments.data, "train")
     torch.manual_seed(0)
     model = smp.DeepLabV3Plus("resnet18", encoder_weights=None, classes=11).train()
@@ -135,7 +177,7 @@ def peer(arguments: argparse.Namespace) -> Row:
     miou = peer_miou(model.eval(), open_camvid(arguments.data, "val"))
     name = "smp DeepLabV3+-R18, fp32"
     row = Row(name, spent / 60, images, images / len(train_split), miou)
-    write_json(kept, asdict(row))
+    write_json(kept, {"asked": budget(arguments), "row": asdict(row)})
     return row
 
 
@@ -223,7 +265,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = [ours(arguments), *([peer(arguments)] if arguments.peer else [])]
+    try:
+        rows = [ours(arguments), *([peer(arguments)] if arguments.peer else [])]
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows]))
     else:
