@@ -49,15 +49,15 @@ def band_cells(results: Mapping[Place, Mapping[str, Result]]) -> Cells:
 
     The head alone where nothing was measured.
     """
-    lines = [["pixel accuracy", "host", "input", "seeds", *band_names()]]
-    for (_, size, host), of_place in results.items():
+    lines = [["pixel accuracy", "host", "input", "epochs", "seeds", *band_names()]]
+    for (epochs, size, host), of_place in results.items():
         measured = {name: measured_of(each, BANDS_FILE) for name, each in of_place.items()}
         for name, known in measured.items():
             if known:
                 values = [f"{mean_of(known, f'right {band}'):.3f}" for band in band_names()]
-                lines.append([name, host, size, str(len(known)), *values])
+                lines.append([name, host, size, str(epochs), str(len(known)), *values])
         of_all = [numbers for known in measured.values() for numbers in known]
         if of_all:
             shares = [f"{100 * mean_of(of_all, f'share {band}'):.1f} %" for band in band_names()]
-            lines.append(["share of all pixels", host, size, "", *shares])
+            lines.append(["share of all pixels", host, size, "", "", *shares])
     return lines

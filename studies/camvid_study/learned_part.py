@@ -89,15 +89,17 @@ def without_learned_part(model: nn.Module) -> nn.Module:
 
 def learned_cells(results: Mapping[Place, Mapping[str, Result]]) -> Cells:
     """Head, and one line a row; means over the seeds. The head alone where nothing was measured."""
-    lines = [["", "host", "input", "seeds", "changed", "mended", "spoilt", "mIoU", "without"]]
-    for (_, size, host), of_place in results.items():
+    lines = [
+        ["", "host", "input", "epochs", "seeds", "changed", "mended", "spoilt", "mIoU", "without"]
+    ]
+    for (epochs, size, host), of_place in results.items():
         for name, result in of_place.items():
             known = measured_of(result, LEARNED_FILE)
             if known:
                 changes = ("changed", "mended", "spoilt")
                 shares = (f"{100 * mean_of(known, key):.2f} %" for key in changes)
                 scores = (f"{mean_of(known, key):.3f}" for key in ("miou", "miou_without"))
-                lines.append([name, host, size, str(len(known)), *shares, *scores])
+                lines.append([name, host, size, str(epochs), str(len(known)), *shares, *scores])
     return lines
 
 

@@ -242,5 +242,5 @@ def test_the_table_of_the_learned_part_has_means_over_the_seeds_that_were_measur
 
     head, line = learned_cells({(60, "90x120", "resnet18"): {"+SSSR": row}})
 
-    assert head[3:7] == ["seeds", "changed", "mended", "spoilt"]
-    assert line[3:] == ["2", "2.00 %", "0.40 %", "0.20 %", "0.550", "0.400"]
+    assert head[3:8] == ["epochs", "seeds", "changed", "mended", "spoilt"]
+    assert line[3:] == ["60", "2", "2.00 %", "0.40 %", "0.20 %", "0.550", "0.400"]
