@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dualseg.core.errors import InputError
-from dualseg.inference.inputs import find_images
-from dualseg.inference.video import find_inputs
+from dualseg.inference.inputs import find_images, find_inputs
+from dualseg.inference.own_results import mark_mp4, marked_png
 
 
 @pytest.fixture
@@ -30,6 +30,31 @@ def test_folder_stands_for_the_images_in_it(folder: Path) -> None:
 def test_pattern_stands_for_the_images_it_matches(folder: Path) -> None:
     assert names(find_images([f"{folder}/*"])) == ["a.JPG", "b.png"]
     assert names(find_images([f"{folder}/**/*.png"])) == ["b.png", "c.png"]
+
+
+def test_folders_and_patterns_stand_for_their_videos_too(folder: Path) -> None:
+    (folder / "0.AVI").touch()
+    assert names(find_inputs([folder])) == ["a.JPG", "b.png", "0.AVI"]
+    assert names(find_inputs([f"{folder}/*.AVI"])) == ["0.AVI"]
+    assert names(find_images([folder])) == ["a.JPG", "b.png"]
+
+
+def test_what_predict_wrote_beside_an_image_is_left_out_with_a_word(folder: Path) -> None:
+    own = marked_png(b"\x89PNG" + bytes(40))
+    for name in ("a_labels.png", "a_overlay.png", "c_labels.png", "sub/c_color.png"):
+        (folder / name).write_bytes(own)
+    (folder / "b_labels.png").write_bytes(b"\x89PNG" + bytes(100))  # drawn by hand
+    for name in ("v.mp4", "v_overlay.mp4"):
+        (folder / name).touch()
+    mark_mp4(folder / "v_overlay.mp4")
+    kept = ["a.JPG", "b.png", "b_labels.png", "c_labels.png", "v.mp4"]
+    with pytest.warns(
+        UserWarning, match=r"left out: a_labels\.png, a_overlay\.png, v_overlay\.mp4$"
+    ):
+        assert names(find_inputs([folder])) == kept
+    with pytest.warns(UserWarning, match=r"left out: .*c_color\.png"):
+        assert names(find_images([f"{folder}/**/c*.png"])) == ["c_labels.png", "c.png"]
+    assert names(find_images([folder / "a_labels.png"])) == ["a_labels.png"]  # named itself
 
 
 def test_order_is_kept_and_doubles_are_dropped(folder: Path) -> None:

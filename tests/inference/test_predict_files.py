@@ -15,11 +15,13 @@ from dualseg.core.facts import ModelFacts
 from dualseg.core.files import DiskFullError
 from dualseg.core.geometry import Size
 from dualseg.inference import files, giant, one_file
+from dualseg.inference import written as written_module
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.files import PredictOptions, predict_files, predict_share
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.shares import Share
-from dualseg.inference.written import DEFAULT_KINDS
+from dualseg.inference.written import DEFAULT_KINDS, KINDS, Kind, Prediction
+from dualseg.visual.overlay import blend
 
 LEFT_DARK = np.zeros((4, 6, 3), dtype=np.uint8)
 LEFT_DARK[:, 3:] = 255
@@ -198,16 +200,17 @@ def test_tiles_give_the_same_labels(predictor: Predictor, tmp_path: Path) -> Non
     assert Image.open(result.overlay).size == (100, 70)
 
 
-def test_large_image_is_tiled_by_itself_and_its_overlay_thinned(
+def test_large_image_is_tiled_by_itself_and_its_overlay_as_large(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(one_file, "TILED_ABOVE", 1000)
-    monkeypatch.setattr(one_file, "OVERVIEW_SIDE", 50)
+    monkeypatch.setattr(written_module, "STRIPE", 32)
     pixels = np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "x.png")
     (result,) = predict_files(predictor, [tmp_path / "x.png"], tmp_path / "o")
     assert np.array_equal(np.asarray(Image.open(result.labels)), predictor(pixels))
-    assert Image.open(result.overlay).size == (50, 35)
+    shown = blend(pixels, predictor(pixels), predictor.facts.labels)
+    assert np.array_equal(np.asarray(Image.open(result.overlay)), shown)
 
 
 def test_very_large_tiff_goes_by_windows(
@@ -381,6 +384,76 @@ def test_labels_alone_beside_images_are_passed_over_with_resume(
     predict_files(predictor, [images / "a.png"], images, options=options)
     both = predict_files(predictor, [images / "a.png", images / "b.bmp"], images, options=options)
     assert [item.was_there for item in both] == [True, False]
+
+
+@pytest.mark.parametrize("given", ["", "*.png"])
+@pytest.mark.parametrize("tiled_above", [1, 1 << 24])
+def test_resume_goes_on_beside_the_images_after_a_kill(
+    predictor: Predictor,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    tiled_above: int,
+) -> None:
+    """Killed between the two files of the second image; the folder then holds results, too."""
+    monkeypatch.setattr(one_file, "TILED_ABOVE", tiled_above)
+    (images / "b.bmp").rename(images / "b.png")
+    begun = []
+
+    def killed(path: Path, prediction: Prediction) -> None:
+        begun.append(path)
+        if len(begun) == 4:
+            raise KeyboardInterrupt
+        real[path.stem.partition("_")[2]].write(path, prediction)
+
+    real = dict(KINDS)
+    for name in DEFAULT_KINDS:
+        monkeypatch.setitem(KINDS, name, Kind(KINDS[name].suffix, killed))
+    predict_files(predictor, [images / "a.png"], images)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(predictor, [images / "b.png"], images)
+    assert written(images) == ["a.png", "a_labels.png", "a_overlay.png", "b.png", "b_overlay.png"]
+    for name in DEFAULT_KINDS:
+        monkeypatch.setitem(KINDS, name, real[name])
+    options = PredictOptions(resume=True)
+    with pytest.warns(UserWarning, match="results of earlier predictions are left out: a_labels"):
+        done = predict_files(predictor, [images / given], images, options=options)
+    assert [item.image.name for item in done] == ["a.png", "b.png"]
+    assert [item.was_there for item in done] == [True, False]
+
+
+def test_a_mask_of_the_users_is_not_taken_for_a_result(predictor: Predictor, images: Path) -> None:
+    """It bears the name of one, beside an overlay that is one."""
+    predict_files(predictor, [images / "a.png"], images)
+    Image.fromarray(LEFT_DARK[..., 0]).save(images / "a_labels.png")
+    before = (images / "a_labels.png").read_bytes()
+    with (
+        pytest.warns(UserWarning, match=r"left out: a_overlay\.png$"),
+        pytest.raises(InputError, match="results would replace inputs"),
+    ):
+        predict_files(predictor, [images], images, options=PredictOptions(resume=True))
+    assert (images / "a_labels.png").read_bytes() == before
+
+
+def test_a_wrong_overlap_is_refused_also_where_no_image_is_tiled(
+    predictor: Predictor, images: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="the overlap 7 is no multiple of 32; use 0"):
+        predict_files(predictor, [images], tmp_path / "out", options=PredictOptions(overlap=7))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_gdal_cannot_take_does_not_stop_the_others(
+    predictor: Predictor, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rasterio")
+    monkeypatch.setattr(one_file, "BY_WINDOWS_ABOVE", 10)
+    odd = images / os.fsdecode(b"c\xff.tif")
+    Image.fromarray(LEFT_DARK).save(odd)
+    with pytest.raises(InputError, match="1 of 3") as caught:
+        predict_files(predictor, [images], tmp_path / "out")
+    assert "has a name that is no UTF-8, and GDAL takes no other; rename it" in str(caught.value)
+    assert len(written(tmp_path / "out")) == 4
 
 
 def test_a_results_name_that_is_too_long_is_told_also_with_resume(

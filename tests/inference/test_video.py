@@ -1,5 +1,10 @@
 """Video in, video out."""
 
+import itertools
+import os
+import re
+import resource
+import struct
 from pathlib import Path
 
 import cv2
@@ -8,9 +13,11 @@ import pytest
 from PIL import Image
 
 from dualseg.core.errors import InputError
+from dualseg.core.files import DiskFullError
+from dualseg.inference import video_files
 from dualseg.inference.files import PredictOptions, predict_files
+from dualseg.inference.inputs import find_inputs
 from dualseg.inference.predictor import Predictor
-from dualseg.inference.video import find_inputs
 
 FRAMES = 5
 
@@ -20,15 +27,26 @@ def video(tmp_path: Path) -> Path:
     """Frame n is bright on its left n eighths."""
     path = tmp_path / "in" / "drive.avi"
     path.parent.mkdir()
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (64, 48))
-    if not writer.isOpened():
-        pytest.skip("this OpenCV writes no video")
-    for number in range(FRAMES):
-        frame = np.zeros((48, 64, 3), np.uint8)
+    frames = np.zeros((FRAMES, 48, 64, 3), np.uint8)
+    for number, frame in enumerate(frames):
         frame[:, : 8 * number] = 255
+    return write(path, "MJPG", frames)
+
+
+def write(path: Path, codec: str, frames: np.ndarray) -> Path:
+    """12 frames a second."""
+    size = (frames.shape[2], frames.shape[1])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 12.0, size)
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no such video")
+    for frame in frames:
         writer.write(frame)
     writer.release()
     return path
+
+
+def noise(count: int, height: int = 48, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
 def test_every_frame_is_labelled(predictor: Predictor, video: Path, tmp_path: Path) -> None:
@@ -145,3 +163,118 @@ def test_videos_stand_behind_the_images(video: Path, tmp_path: Path) -> None:
         find_inputs([video, twin])
     with pytest.raises(InputError, match="no input given"):
         find_inputs([])
+
+
+def test_a_video_that_is_cut_off_is_refused_and_leaves_nothing(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "cut.avi", "MJPG", noise(30))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(InputError, match="1 of 1 images") as caught:
+        predict_files(predictor, [path], tmp_path / "out")
+    assert "cut.avi: decoded 18 of 30 frames; is it cut off or damaged?" in caught.value.problems[0]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_name_with_a_colon_is_no_address(
+    predictor: Predictor, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video.rename(video.with_name("12:30:05.avi"))
+    monkeypatch.chdir(video.parent)
+    (result,) = predict_files(predictor, ["12:30:05.avi"], Path("out"))
+    assert len(list(result.labels.iterdir())) == FRAMES
+
+
+def test_names_that_are_no_utf8_are_refused_in_and_out(
+    predictor: Predictor, video: Path, tmp_path: Path
+) -> None:
+    odd = video.rename(video.with_name(os.fsdecode(b"v\xff.avi")))
+    with pytest.raises(InputError, match="1 of 1") as caught:
+        predict_files(predictor, [odd], tmp_path / "out")
+    assert (
+        "a name that is no UTF-8, and OpenCV takes no other; rename it" in caught.value.problems[0]
+    )
+    plain = odd.rename(odd.with_name("v.avi"))
+    out = tmp_path / os.fsdecode(b"out\xff")
+    with pytest.raises(InputError, match="1 of 1") as caught:
+        predict_files(predictor, [plain], out)
+    assert "OpenCV takes no other" in caught.value.problems[0]
+    assert list(out.iterdir()) == []
+
+
+def at_varying_times(path: Path, steps: list[int]) -> float:
+    """Writes a WebM that says neither how long nor how fast it is; returns its mean speed.
+
+    Voids DefaultDuration and Duration, and gives its blocks, in the one cluster, other times.
+    """
+    content = write(path, "VP80", np.zeros((30, 48, 64, 3), np.uint8)).read_bytes()
+    for element in (rb"\x23\xe3\x83\x84....", rb"\x44\x89\x88........"):
+        content, found = re.subn(
+            element,
+            lambda match: bytes([0xEC, 0x80 | (len(match[0]) - 2)]) + bytes(len(match[0]) - 2),
+            content,
+            count=1,
+            flags=re.DOTALL,
+        )
+        assert found
+    times = [0, *itertools.accumulate(steps[number % len(steps)] for number in range(29))]
+    left = iter(times)
+    content, found = re.subn(
+        rb"(\xa3[\x80-\xff]\x81)..",
+        lambda match: match[1] + struct.pack(">h", next(left)),
+        content,
+        flags=re.DOTALL,
+    )
+    assert found == len(times)
+    path.write_bytes(content)
+    return 29 * 1000 / times[-1]
+
+
+def test_frames_at_varying_times_give_an_overlay_of_the_mean_speed(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    path = tmp_path / "v.webm"
+    mean = at_varying_times(path, [5, 61, 33])
+    capture = cv2.VideoCapture(str(path))
+    assert capture.get(cv2.CAP_PROP_FPS) > 240
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) < 0
+    (result,) = predict_files(predictor, [path], tmp_path / "out")
+    overlay = cv2.VideoCapture(str(result.overlay))
+    assert overlay.get(cv2.CAP_PROP_FPS) == pytest.approx(mean, abs=0.01)
+    assert overlay.get(cv2.CAP_PROP_FRAME_COUNT) == 30
+
+
+def test_a_full_disk_is_told_as_such(predictor: Predictor, tmp_path: Path) -> None:
+    path = write(tmp_path / "noise.avi", "MJPG", noise(12, 240, 320))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    options = PredictOptions(write=["overlay"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(DiskFullError, match=r"write .*noise_overlay\.mp4 \([\d,]+ bytes free"):
+            predict_files(predictor, [path], tmp_path / "out", options=options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [0, 4])
+def test_an_overlay_that_lacks_frames_is_not_kept(
+    predictor: Predictor,
+    video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: int,
+) -> None:
+    monkeypatch.setattr(video_files, "_frames_in", lambda path: kept)
+    with pytest.raises(InputError, match="1 of 1") as caught:
+        predict_files(predictor, [video], tmp_path / "out")
+    assert f"OpenCV kept {kept} of {FRAMES} frames" in caught.value.problems[0]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_results_beside_their_videos_are_no_inputs(predictor: Predictor, video: Path) -> None:
+    predict_files(predictor, [video.parent], video.parent)
+    options = PredictOptions(resume=True)
+    with pytest.warns(UserWarning, match=r"left out: drive_overlay\.mp4"):
+        (again,) = predict_files(predictor, [video.parent], video.parent, options=options)
+    assert again.was_there

@@ -9,17 +9,18 @@ from dualseg.core.errors import InputError, first_few
 from dualseg.core.files import DiskFullError, make_folder, remove_stale
 from dualseg.core.geometry import Size
 from dualseg.inference.crf.settings import CrfSettings
+from dualseg.inference.inputs import find_inputs
 from dualseg.inference.one_file import (
     FilePlan,
     Outputs,
     output_files,
     predict_one,
     single_thing,
+    tiling_for,
 )
 from dualseg.inference.overlapped import one_at_a_time, overlapped
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.shares import ALL, Share
-from dualseg.inference.video import find_inputs
 from dualseg.inference.written import DEFAULT_KINDS, read_kinds
 
 Progress = Callable[[int, int], object]
@@ -94,7 +95,7 @@ def predict_files(
 
     Args:
         predictor: Gives the logits.
-        inputs: Files, folders, patterns; see `find_images`.
+        inputs: Files, folders, patterns; see `find_inputs`.
         out_dir: Made if need be.
         options: The defaults where not given.
         progress: Called with (done, total) before the first image and after each; while there is
@@ -126,6 +127,8 @@ def predict_share(
     """As `predict_files`, but images that could not be read are in the list, with the reason."""
     everything = find_inputs(inputs)
     plan = FilePlan(options.write, options.crf, options.tile, options.overlap)
+    if options.overlap is not None:
+        tiling_for(predictor, plan)  # a wrong one is told also where no image is large
     _require_inputs_kept(everything, out_dir, plan)
     paths = options.share.of(everything)
     _require_masks_kept(paths, out_dir, plan, options.resume)

@@ -19,6 +19,8 @@ from dualseg.core.image_spec import ImageSpec, Pixels
 from dualseg.core.labels import LabelSpec
 from dualseg.data.pictures.bands import finished, used_bands
 from dualseg.data.pictures.tiff import is_tiff
+from dualseg.inference.own_results import CLASSES_TAG
+from dualseg.inference.utf8_names import utf8_name
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader, DatasetWriter  # pyright: ignore[reportMissingImports]
@@ -126,7 +128,7 @@ def new_label_tiff(
     """A GeoTIFF of class ids that stands under its name when the block ends well.
 
     Tiled, deflate, with the palette, the ignored id as nodata, the classes' names as a tag
-    (`DUALSEG_CLASSES`, JSON), and the place on Earth of `like`.
+    (`CLASSES_TAG`, JSON), and the place on Earth of `like`.
 
     Args:
         path: Where it will stand.
@@ -156,7 +158,7 @@ def new_label_tiff(
         with _opened(temporary, "w", profile) as file:
             _place_on_earth(file, like)
             file.write_colormap(1, _colormap(labels))
-            file.update_tags(DUALSEG_CLASSES=json.dumps(list(labels.class_names)))
+            file.update_tags(**{CLASSES_TAG: json.dumps(list(labels.class_names))})
             yield file
         _require_readable(temporary)
 
@@ -215,7 +217,7 @@ def _opened(path: Path, mode: str, profile: dict[str, Any] | None = None) -> Any
     package = rasterio()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", package.errors.NotGeoreferencedWarning)
-        return package.open(path.absolute(), mode, driver="GTiff", **(profile or {}))
+        return package.open(utf8_name(path, "GDAL"), mode, driver="GTiff", **(profile or {}))
 
 
 def _require_readable(path: Path) -> None:

@@ -1,12 +1,34 @@
-"""Which image files the user means by files, folders and glob patterns."""
+"""Which image and video files the user means by files, folders and glob patterns."""
 
 import glob
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from dualseg.core.errors import InputError
+from dualseg.core.errors import InputError, first_few
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
+from dualseg.inference.own_results import is_marked
+from dualseg.inference.written import KINDS
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
+
+
+class _Wanted(NamedTuple):
+    """What messages call it, and its suffixes."""
+
+    name: str
+    suffixes: frozenset[str]
+
+
+IMAGES = _Wanted("image", IMAGE_SUFFIXES)
+IMAGES_AND_VIDEOS = _Wanted("image or video", IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+
+
+def is_video(path: Path) -> bool:
+    """By its suffix."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def find_images(inputs: Sequence[str | Path]) -> list[Path]:
@@ -14,13 +36,26 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
 
     A folder stands for the images directly in it, a pattern (`*`, `?`, `[...]`, `**`) for the
     images it matches, both sorted by name. What is no image is left out there, but not where it is
-    named itself.
+    named itself; so is, with a warning, what `predict` wrote of an image beside it.
 
     Raises:
         InputError: An input does not exist, holds no image or is no image, or two files have the
             same name before the suffix, so that their results would overwrite each other. All such
             inputs are listed.
     """
+    return _found(inputs, IMAGES)
+
+
+def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
+    """As `find_images`, with the videos, which stand behind the images.
+
+    Raises:
+        InputError: As `find_images`.
+    """
+    return sorted(_found(inputs, IMAGES_AND_VIDEOS), key=is_video)
+
+
+def _found(inputs: Sequence[str | Path], wanted: _Wanted) -> list[Path]:
     if not inputs:
         raise InputError(
             "no input given; name image files, folders or patterns such as 'frames/*.png'"
@@ -29,7 +64,7 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     problems = []
     for given in inputs:
         try:
-            found.update(dict.fromkeys(_expand(given)))
+            found.update(dict.fromkeys(_expand(given, wanted)))
         except InputError as error:
             problems.append(str(error))
     problems += _name_clashes(list(found))
@@ -38,47 +73,68 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     return list(found)
 
 
-def _expand(given: str | Path) -> list[Path]:
+def _expand(given: str | Path, wanted: _Wanted) -> list[Path]:
     path = Path(given)
     if os.path.isdir(path):  # unlike pathlib's, not surprised by a name too long
-        return _only_images(sorted(path.iterdir()), f"the folder {path}")
+        return _only_wanted(sorted(path.iterdir()), f"the folder {path}", wanted)
     if os.path.isfile(path):
-        if not _is_image(path):
+        if path.suffix.lower() not in wanted.suffixes:
             raise InputError(
-                f"{path} is no image: suffix {path.suffix or '(none)'}; allowed are {_suffixes()}"
+                f"{path} is no {wanted.name}: suffix {path.suffix or '(none)'}; allowed are "
+                f"{_listed(wanted)}"
             )
         return [path]
     if glob.has_magic(str(given)):
         matches = sorted(glob.glob(str(given), recursive=True))
-        return _only_images([Path(match) for match in matches], f"the pattern {given}")
+        return _only_wanted([Path(match) for match in matches], f"the pattern {given}", wanted)
     raise InputError(f"there is no file or folder {given}")
 
 
-def _only_images(paths: Sequence[Path], origin: str) -> list[Path]:
+def _only_wanted(paths: Sequence[Path], origin: str, wanted: _Wanted) -> list[Path]:
     files = [path for path in paths if path.is_file() and not path.name.startswith(".")]
-    images = [path for path in files if _is_image(path)]
-    if images:
-        return images
+    found = [path for path in files if path.suffix.lower() in wanted.suffixes]
+    if found:
+        return _without_results(found, origin)
     others = sorted({path.suffix or "(none)" for path in files})
     instead = f"{len(files)} files with suffix {', '.join(others)}" if files else "no file at all"
-    raise InputError(f"{origin} holds no image but {instead}; allowed are {_suffixes()}")
+    raise InputError(
+        f"{origin} holds no {wanted.name} but {instead}; allowed are {_listed(wanted)}"
+    )
+
+
+def _without_results(paths: Sequence[Path], origin: str) -> list[Path]:
+    """Without what bears the name of a result of another path, and the mark of one."""
+    endings = [Path(kind.suffix).stem for kind in KINDS.values()]
+    there = {(path.parent, path.stem) for path in paths}
+
+    def is_result(path: Path) -> bool:
+        named = any(
+            path.stem.endswith(ending) and (path.parent, path.stem.removesuffix(ending)) in there
+            for ending in endings
+        )
+        return named and is_marked(path)
+
+    results = [path for path in paths if is_result(path)]
+    if results:
+        names = ", ".join(first_few([path.name for path in results], 3))
+        warnings.warn(
+            f"{origin}: results of earlier predictions are left out: {names}", stacklevel=2
+        )
+    return [path for path in paths if path not in set(results)]
 
 
 def _name_clashes(paths: Sequence[Path]) -> list[str]:
     by_name: dict[str, list[Path]] = {}
     for path in paths:
-        by_name.setdefault(path.stem, []).append(path)
+        result = f"{path.stem}_overlay.mp4" if is_video(path) else f"{path.stem}_labels.png"
+        by_name.setdefault(result, []).append(path)
     return [
-        f"{' and '.join(map(str, same))} would both be written as {name}_labels.png; "
+        f"{' and '.join(map(str, same))} would both be written as {result}; "
         "predict them into different folders"
-        for name, same in by_name.items()
+        for result, same in by_name.items()
         if len(same) > 1
     ]
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _suffixes() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))
+def _listed(wanted: _Wanted) -> str:
+    return ", ".join(sorted(wanted.suffixes))

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dualseg.core.errors import InputError
-from dualseg.core.facts import ModelFacts
-from dualseg.core.files import write_bytes
 from dualseg.core.geometry import Size
 from dualseg.core.image_spec import Pixels, to_rgb
 from dualseg.data.pictures.bands import read_pixels
@@ -19,15 +14,14 @@ from dualseg.data.pictures.tiff import is_tiff
 from dualseg.inference.array_source import tiled_label_map
 from dualseg.inference.crf.settings import CrfSettings
 from dualseg.inference.crf_step import refined
-from dualseg.inference.giant import OVERVIEW_SIDE, predict_by_windows, stored_size
+from dualseg.inference.giant import predict_by_windows, stored_size
+from dualseg.inference.inputs import is_video
 from dualseg.inference.label_maps import label_map_of
 from dualseg.inference.predictor import Predictor, batch_of_one
 from dualseg.inference.strategies import PreparesImages, unresized
 from dualseg.inference.tiles import Tiling, choose_tiling
-from dualseg.inference.video import is_video, predict_video
+from dualseg.inference.video import predict_video
 from dualseg.inference.written import DEFAULT_KINDS, KINDS, Prediction, file_of
-from dualseg.visual.overlay import blend
-from dualseg.visual.pictures import encode_png
 
 Outputs: TypeAlias = dict[str, Path]
 Progress: TypeAlias = Callable[[int, int], object]
@@ -123,10 +117,7 @@ def _whole(
         logits = unresized(logits_of, images)
     label_map = label_map_of(logits, pixels.shape[:2])
     prediction = Prediction(path, to_rgb(pixels), label_map, confidence, predictor.facts.labels)
-    files = output_files(path, out_dir, plan.write)
-    for kind, file in files.items():
-        KINDS[kind].write(file, prediction)
-    return files
+    return _written(prediction, output_files(path, out_dir, plan.write))
 
 
 def _tiled(
@@ -136,16 +127,16 @@ def _tiled(
     _require_no_crf(plan, path, size)
     kinds = _without_confidence(plan.write, path, size)
     facts = predictor.facts
-    tiling = _tiling(predictor, plan)
+    tiling = tiling_for(predictor, plan)
     label_map = tiled_label_map(predictor.logits, facts, pixels, tiling)
-    files = output_files(path, out_dir, kinds)
-    is_large = label_map.size > TILED_ABOVE
-    for kind, file in files.items():
-        if kind == "overlay" and is_large:
-            write_bytes(file, encode_png(_thin_overlay(pixels, label_map, facts)))
-        else:
-            prediction = Prediction(path, to_rgb(pixels), label_map, None, facts.labels)
-            KINDS[kind].write(file, prediction)
+    prediction = Prediction(path, to_rgb(pixels), label_map, None, facts.labels)
+    return _written(prediction, output_files(path, out_dir, kinds))
+
+
+def _written(prediction: Prediction, files: Outputs) -> Outputs:
+    """Labels last: after a kill, those without an overlay beside them would count as a mask."""
+    for kind in sorted(files, key=lambda kind: kind == "labels"):
+        KINDS[kind].write(files[kind], prediction)
     return files
 
 
@@ -158,25 +149,22 @@ def _by_windows(
     if "labels" not in kinds:
         raise InputError(f"{path}: of {what}, labels are always written; add them to --write")
     files = output_files(path, out_dir, kinds, by_windows=True)
-    tiling = _tiling(predictor, plan)
+    tiling = tiling_for(predictor, plan)
     predict_by_windows(
         predictor, path, files["labels"], files.get("overlay"), tiling, progress=progress
     )
     return files
 
 
-def _tiling(predictor: Predictor, plan: FilePlan) -> Tiling:
+def tiling_for(predictor: Predictor, plan: FilePlan) -> Tiling:
+    """How large images are cut.
+
+    Raises:
+        InputError: Tile and overlap do not suit the network or each other.
+    """
     model = predictor.model
     fixed = model.fixed_size if isinstance(model, PreparesImages) else None
     return choose_tiling(predictor.facts, tile=plan.tile, overlap=plan.overlap, fixed=fixed)
-
-
-def _thin_overlay(
-    pixels: Pixels, label_map: NDArray[np.uint8], facts: ModelFacts
-) -> NDArray[np.uint8]:
-    """Every n-th pixel of a large image."""
-    step = -(-max(label_map.shape) // OVERVIEW_SIDE)
-    return blend(to_rgb(pixels[::step, ::step]), label_map[::step, ::step], facts.labels)
 
 
 def _goes_by_windows(path: Path) -> bool:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.files import write_bytes, write_text
 from dualseg.core.labels import LabelSpec
-from dualseg.data.pictures.images import write_label_png
+from dualseg.data.pictures.images import label_png
 from dualseg.inference.geotiff import georeference_of, rasterio
+from dualseg.inference.own_results import marked_png
 from dualseg.visual.overlay import blend, borders, paint
 from dualseg.visual.pictures import encode_png
 
@@ -23,6 +24,8 @@ DEFAULT_KINDS = ("labels", "overlay")
 CONTOUR_COLOR = (255, 235, 59)
 GAP = 8
 """White pixels between the two pictures of side_by_side."""
+STRIPE = 512
+"""Rows that are blended at once, as floating-point numbers."""
 
 
 class Prediction(NamedTuple):
@@ -67,15 +70,15 @@ def file_of(kind: str, image: Path, out_dir: Path) -> Path:
 
 
 def _write_labels(path: Path, prediction: Prediction) -> None:
-    write_label_png(path, prediction.label_map, prediction.labels)
+    write_bytes(path, marked_png(label_png(prediction.label_map, prediction.labels)))
 
 
 def _write_overlay(path: Path, prediction: Prediction) -> None:
-    write_bytes(path, encode_png(_overlay(prediction)))
+    write_picture(path, _overlay(prediction))
 
 
 def _write_color(path: Path, prediction: Prediction) -> None:
-    write_bytes(path, encode_png(paint(prediction.label_map, prediction.labels)))
+    write_picture(path, paint(prediction.label_map, prediction.labels))
 
 
 def _write_contour(path: Path, prediction: Prediction) -> None:
@@ -84,22 +87,20 @@ def _write_contour(path: Path, prediction: Prediction) -> None:
     edge = borders(prediction.label_map)
     edge[1:] |= edge[:-1].copy()
     drawn[edge] = CONTOUR_COLOR
-    write_bytes(path, encode_png(drawn))
+    write_picture(path, drawn)
 
 
 def _write_confidence(path: Path, prediction: Prediction) -> None:
     """Gray, 255 for a probability of 1."""
     assert prediction.confidence is not None
     gray = (255 * prediction.confidence + 0.5).astype(np.uint8)
-    write_bytes(path, encode_png(gray))
+    write_picture(path, gray)
 
 
 def _write_side_by_side(path: Path, prediction: Prediction) -> None:
     height = prediction.picture.shape[0]
     gap = np.full((height, GAP, 3), 255, np.uint8)
-    write_bytes(
-        path, encode_png(np.concatenate([prediction.picture, gap, _overlay(prediction)], axis=1))
-    )
+    write_picture(path, np.concatenate([prediction.picture, gap, _overlay(prediction)], axis=1))
 
 
 def _write_geojson(path: Path, prediction: Prediction) -> None:
@@ -147,7 +148,18 @@ def polygons(
 
 
 def _overlay(prediction: Prediction) -> NDArray[np.uint8]:
-    return blend(prediction.picture, prediction.label_map, prediction.labels)
+    """Stripe by stripe, each with the row below it, to which it may have a border."""
+    picture, label_map, labels = prediction.picture, prediction.label_map, prediction.labels
+    overlay = np.empty_like(picture)
+    for top in range(0, len(overlay), STRIPE):
+        seen = slice(top, top + STRIPE + 1)
+        overlay[top : top + STRIPE] = blend(picture[seen], label_map[seen], labels)[:STRIPE]
+    return overlay
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """(H, W, 3) RGB or (H, W) gray as a PNG that is marked as predicted."""
+    write_bytes(path, marked_png(encode_png(picture)))
 
 
 KINDS = {

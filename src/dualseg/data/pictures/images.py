@@ -3,6 +3,7 @@
 Images of other than eight bits in three colours are read by `bands.py`, as a data set declares.
 """
 
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dualseg.core.files import write_atomic
+from dualseg.core.files import write_bytes
 from dualseg.core.geometry import Size
 from dualseg.core.image_spec import MAX_PIXELS, ImageSpec
 from dualseg.core.labels import Color, LabelSpec
@@ -159,11 +160,17 @@ def write_label_png(path: Path, label_map: NDArray[np.uint8], labels: LabelSpec)
         label_map: (H, W) class ids, or the ignored one, which is drawn black.
         labels: Gives the palette.
     """
+    write_bytes(path, label_png(label_map, labels))
+
+
+def label_png(label_map: NDArray[np.uint8], labels: LabelSpec) -> bytes:
+    """The content of what `write_label_png` writes."""
     palette = np.zeros((256, 3), np.uint8)
     palette[: labels.num_classes] = labels.palette
-    picture = Image.fromarray(label_map)
+    picture, file = Image.fromarray(label_map), io.BytesIO()
     picture.putpalette(palette.tobytes())
-    write_atomic(path, lambda file: picture.save(file, format="PNG"))
+    picture.save(file, format="PNG")
+    return file.getvalue()
 
 
 def facts_of(image: Image.Image) -> PictureFacts:

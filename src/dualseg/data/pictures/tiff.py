@@ -18,6 +18,8 @@ FILL_ORDER = 266
 NONE, LZW, DEFLATE, PACKBITS, OLD_DEFLATE, LZMA, ZSTD = 1, 5, 8, 32773, 32946, 34925, 50000
 BY_LIBTIFF = (LZW, PACKBITS, ZSTD)
 COMPRESSIONS = (NONE, DEFLATE, OLD_DEFLATE, LZMA, *BY_LIBTIFF)
+UNREAD = {34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL", 52546: "JPEG XL"}
+"""Compressions that GDAL writes and nothing here reads."""
 BLACK_IS_ZERO, RGB = 1, 2
 KINDS = {1: "u", 2: "i", 3: "f"}
 WIDTHS = {"u": (8, 16, 32), "i": (8, 16, 32), "f": (16, 32, 64)}
@@ -85,7 +87,7 @@ def read_layout(path: Path) -> TiffLayout | None:
         OSError, ValueError, LookupError, struct.error: Its header is damaged.
     """
     with open(path, "rb") as file:
-        tags, order = _read_tags(file)
+        tags, order = read_tags_of(file)
         bits = _numbers(tags, BITS, (1,))
         samples = _number(tags, SAMPLES, 1)
         kind = KINDS.get(_number(tags, SAMPLE_FORMAT, 1))
@@ -97,13 +99,36 @@ def read_layout(path: Path) -> TiffLayout | None:
             return None
         _require_readable(path, bits, samples, kind, photometric, compression)
         if _number(tags, FILL_ORDER, 1) != 1:
-            raise _not_readable(path, "stores its bits in reverse order")
+            raise unreadable_tiff(path, "stores its bits in reverse order")
         layout = _layout(tags, np.dtype(f"{order}{kind}{bits[0] // 8}"), samples, compression)
     _require_sound(layout)
     return layout
 
 
-def _read_tags(file: BinaryIO) -> tuple[TiffImagePlugin.ImageFileDirectory_v2, str]:
+def read_tags(path: Path) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Tag -> value of a TIFF's first directory.
+
+    Raises:
+        OSError, ValueError, LookupError, struct.error: It is damaged.
+    """
+    with open(path, "rb") as file:
+        return read_tags_of(file)[0]
+
+
+def read_size(path: Path) -> tuple[Size, int]:
+    """(height, width) as displayed and orientation of a TIFF, whatever its pixels are packed by.
+
+    Raises:
+        OSError, ValueError, LookupError, struct.error: Its header is damaged.
+    """
+    tags = read_tags(path)
+    size, turn = (_number(tags, HEIGHT, 0), _number(tags, WIDTH, 0)), _number(tags, ORIENTATION, 1)
+    if not 1 <= turn <= 8:
+        return size, 1
+    return (size if turn < 5 else (size[1], size[0])), turn
+
+
+def read_tags_of(file: BinaryIO) -> tuple[TiffImagePlugin.ImageFileDirectory_v2, str]:
     head = file.read(8)
     head += file.read(8) if 43 in (head[2], head[3]) else b""
     tags = TiffImagePlugin.ImageFileDirectory_v2(head)
@@ -162,16 +187,23 @@ def _require_readable(
 ) -> None:
     if kind is None or len(set(bits)) != 1 or bits[0] not in WIDTHS[kind]:
         shown = "/".join(map(str, sorted(set(bits))))
-        raise _not_readable(path, f"has values of {shown} bits, or of complex or unknown type")
+        raise unreadable_tiff(path, f"has values of {shown} bits, or of complex or unknown type")
     if not 1 <= samples <= MAX_SAMPLES:
-        raise _not_readable(path, f"announces {samples} bands")
+        raise unreadable_tiff(path, f"announces {samples} bands")
     if photometric not in (BLACK_IS_ZERO, RGB):
-        raise _not_readable(path, f"has photometric interpretation {photometric}")
+        raise unreadable_tiff(path, f"has photometric interpretation {photometric}")
     if compression not in COMPRESSIONS:
-        raise _not_readable(path, f"is compressed by method {compression}")
+        raise unreadable_tiff(path, f"{compressed_by(compression)}")
 
 
-def _not_readable(path: Path, found: str) -> PictureError:
+def compressed_by(compression: int) -> str:
+    """`is compressed by method 34887 (LERC)`, to be read behind a TIFF's name."""
+    name = f" ({UNREAD[compression]})" if compression in UNREAD else ""
+    return f"is compressed by method {compression}{name}"
+
+
+def unreadable_tiff(path: Path, found: str) -> PictureError:
+    """Why a sound TIFF cannot be read."""
     return picture_error(
         "E108",
         path,
