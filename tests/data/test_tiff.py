@@ -239,3 +239,21 @@ def test_mutated_headers_are_read_or_refused(tmp_path: Path) -> None:
     assert read + refused == 300
     assert read > 20
     assert refused > 50
+
+
+@pytest.mark.parametrize("number", [34887, 50002, 64999])
+@pytest.mark.parametrize("images", [ImageSpec(), ImageSpec(max_value=255.0)])
+def test_a_compression_that_nothing_here_reads_is_named(
+    tmp_path: Path, number: int, images: ImageSpec
+) -> None:
+    """Three bands of bytes are not what is wrong with it."""
+    path = tmp_path / "a.tif"
+    Image.fromarray(_noise("uint8", 3)).save(path)
+    entry = struct.Struct("<HHI")
+    at = path.read_bytes().index(entry.pack(259, 3, 1))
+    with open(path, "r+b") as file:
+        file.seek(at + entry.size)
+        file.write(struct.pack("<H", number))
+    name = {34887: r" \(LERC\)", 50002: r" \(JPEG XL\)"}.get(number, "")
+    with pytest.raises(InputError, match=f"is compressed by method {number}{name}; .*gdal_transl"):
+        read_pixels(path, images)

@@ -12,9 +12,11 @@ from PIL import Image
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import ImageSpec
 from dualseg.data.pictures.bands import read_pixels
-from dualseg.inference import geotiff, giant
+from dualseg.inference import geotiff, giant, one_file
+from dualseg.inference.files import predict_files
 from dualseg.inference.geotiff import GeoTiff
 from dualseg.inference.giant import predict_by_windows
+from dualseg.inference.inputs import find_images
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.tiles import Tiling
 
@@ -71,6 +73,40 @@ def test_labels_are_those_of_the_whole_image_at_its_place_on_earth(
         "x_labels.tif",
         "x_overlay.png",
     ]
+
+
+def test_what_gdal_alone_unpacks_goes_by_windows(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_file, "BY_WINDOWS_ABOVE", 1000)
+    pixels = random_bands()
+    try:
+        image = write_tiff(tmp_path / "x.tif", pixels, compress="LERC", interleave="pixel")
+    except rasterio.errors.RasterioError:
+        pytest.skip("this GDAL has no LERC")
+    (result,) = predict_files(predictor, [image], tmp_path / "out")
+    with rasterio.open(result.labels) as labels:
+        assert np.array_equal(labels.read(1), predictor(np.moveaxis(pixels, 0, 2)))
+
+
+def test_a_giant_of_several_pages_is_refused(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_file, "BY_WINDOWS_ABOVE", 1000)
+    page = Image.fromarray(np.moveaxis(random_bands(), 0, 2))
+    page.save(tmp_path / "x.tif", save_all=True, append_images=[page])
+    with pytest.raises(InputError, match="1 of 1") as caught:
+        predict_files(predictor, [tmp_path / "x.tif"], tmp_path / "out")
+    assert "has 2 pages or frames" in caught.value.problems[0]
+    with pytest.raises(InputError, match="has 2 pages or frames"):
+        run(predictor, tmp_path / "x.tif", tmp_path)
+
+
+def test_a_label_tiff_beside_its_image_is_no_input(predictor: Predictor, tmp_path: Path) -> None:
+    write_tiff(tmp_path / "x.tif", random_bands())
+    run(predictor, tmp_path / "x.tif", tmp_path)
+    with pytest.warns(UserWarning, match=r"left out: x_labels\.tif, x_overlay\.png$"):
+        assert find_images([tmp_path]) == [tmp_path / "x.tif"]
 
 
 def test_overlay_is_every_nth_pixel(

@@ -19,7 +19,7 @@ CODES = {
     "E107": "values that are no number",
     "E108": "a number or type of bands that is not supported",
     "E110": "cut off or damaged",
-    "E111": "empty, or no picture of a known format",
+    "E111": "empty, or no single picture of a known format",
     "E112": "far larger when unpacked than it is worth (decompression bomb)",
     "W201": "classes without a pixel",
     "W202": "much is ignored",

@@ -7,35 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError
-from dualseg.core.files import write_bytes
 from dualseg.core.geometry import Size
-from dualseg.core.image_spec import ImageSpec, Pixels, to_rgb
+from dualseg.core.image_spec import Pixels, to_rgb
 from dualseg.core.labels import LabelSpec
-from dualseg.data.pictures.images import facts_of
-from dualseg.data.pictures.picture_files import layout_of, opened
+from dualseg.data.pictures.picture_files import decoding, require_few_tags, require_one_page
+from dualseg.data.pictures.tiff import read_size
+from dualseg.data.pictures.tiff_pages import count_pages
 from dualseg.inference.geotiff import GeoTiff, new_label_tiff, small_cache, write_block
 from dualseg.inference.predictor import Predictor
 from dualseg.inference.tiles import Tiling, predict_tiles
+from dualseg.inference.written import write_picture
 from dualseg.visual.overlay import blend
-from dualseg.visual.pictures import encode_png
 
 OVERVIEW_SIDE = 2048
 """Longest side of the overlay of an image that is predicted by windows."""
-NO_LIMIT = 1 << 62
 
 
 def stored_size(path: Path) -> tuple[Size, int]:
-    """(height, width) as displayed and orientation from the header, however large the image is.
+    """(height, width) as displayed and orientation of a TIFF, however large it is.
 
     Raises:
-        InputError: The header cannot be read.
+        InputError: The header cannot be read, or there are several pages.
     """
-    layout = layout_of(path, ImageSpec(max_pixels=NO_LIMIT))
-    if layout is not None:
-        return layout.size, layout.orientation
-    with opened(path, max_pixels=NO_LIMIT) as image:
-        facts = facts_of(image)
-        return facts.size, facts.orientation
+    with decoding(str(path)):
+        require_few_tags(path)
+        require_one_page(path, count_pages(path))
+        return read_size(path)
 
 
 def predict_by_windows(
@@ -81,10 +78,10 @@ def predict_by_windows(
                 predict_tiles(
                     predictor.logits, predictor.facts, source, keep, tiling, progress=progress
                 )
+                if overlay_path is not None:  # before the labels stand, as of other images
+                    write_picture(overlay_path, overview.blended(labels))
         finally:
             source.close()
-    if overlay_path is not None:
-        write_bytes(overlay_path, encode_png(overview.blended(labels)))
 
 
 class _Overview:

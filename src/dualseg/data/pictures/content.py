@@ -6,6 +6,18 @@ from typing import BinaryIO, NamedTuple
 from PIL import TiffImagePlugin
 
 from dualseg.data.faults import PictureError, picture_error
+from dualseg.data.pictures.tiff import (
+    BITS,
+    COMPRESSION,
+    NONE,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    STARTS,
+    WIDTH,
+    compressed_by,
+    read_tags_of,
+    unreadable_tiff,
+)
 
 START_BYTES = 512
 WEB = (b"<!doctype", b"<html", b"<?xml", b"<svg", b"<head", b"<script", b"<!--", b"<!entity")
@@ -23,8 +35,7 @@ OTHERS = {
     b"version https://git-lfs": "a Git LFS pointer (run git lfs pull)",
     b"{": "JSON or plain text",
 }
-IMAGE_WIDTH, BITS, SAMPLES, SAMPLE_FORMAT = 256, 258, 277, 339
-PILLOW_STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PILLOW_STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"RIFF", *STARTS)
 
 
 class Bands(NamedTuple):
@@ -33,6 +44,7 @@ class Bands(NamedTuple):
     samples: int
     bits: int
     is_float: bool
+    compression: int
 
 
 def foreign_file(path: Path) -> PictureError:
@@ -40,13 +52,15 @@ def foreign_file(path: Path) -> PictureError:
     try:
         with open(path, "rb") as file:
             start = file.read(START_BYTES)
-            bands = _find_bands(file) if start[:4] in PILLOW_STARTS[4:] else None
+            bands = _find_bands(file) if start[:4] in STARTS else None
     except OSError as error:
         return picture_error(
             "E102", path, f"cannot be opened ({error.strerror})", "give the right to read it"
         )
     if not start:
         return picture_error("E111", path, "is empty (zero bytes)", "copy or fetch it again")
+    if bands is not None and bands.compression not in TiffImagePlugin.COMPRESSION_INFO:
+        return unreadable_tiff(path, compressed_by(bands.compression))
     if bands is not None:
         return picture_error(
             "E108",
@@ -91,16 +105,13 @@ def _how_to_declare(bands: Bands) -> str:
 def _find_bands(file: BinaryIO) -> Bands | None:
     """None where the directory of the TIFF cannot be read."""
     file.seek(0)
-    head = file.read(8)
-    head += file.read(8) if 43 in (head[2], head[3]) else b""
     try:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(head)
-        file.seek(directory.next)
-        directory.load(file)
-        if IMAGE_WIDTH not in directory:
+        directory, _ = read_tags_of(file)
+        if WIDTH not in directory:
             return None
         bits = int(directory.get(BITS, (1,))[0])
         is_float = directory.get(SAMPLE_FORMAT, (1,))[0] == 3
-        return Bands(int(directory.get(SAMPLES, 1)), bits, is_float)
+        compression = int(directory.get(COMPRESSION, NONE))
+        return Bands(int(directory.get(SAMPLES, 1)), bits, is_float, compression)
     except Exception:  # any damage: then the file is called damaged
         return None

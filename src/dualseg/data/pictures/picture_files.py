@@ -16,13 +16,13 @@ from dualseg.core.image_spec import MAX_PIXELS, ImageSpec
 from dualseg.data.faults import ALLOWED, PictureError, picture_error
 from dualseg.data.pictures.content import foreign_file
 from dualseg.data.pictures.tiff import TiffLayout, is_tiff, read_layout
+from dualseg.data.pictures.tiff_pages import MAX_TAGS, count_pages
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 # Above this size, an image of which a byte unpacks to so many pixels is one even colour or a trap.
 SUSPICIOUS_PIXELS = 1 << 26
 SUSPICIOUS_PIXELS_PER_BYTE = 250
 MAX_JPEG_SCANS = 200  # encoders write about ten; each one costs as much as decoding the picture
-MAX_TIFF_TAGS = 10_000  # about twenty are usual; Pillow takes a second for a million
 CHUNK_BYTES = 1 << 20
 START_BYTES = 16
 # What decoders raise for damaged bytes; around nothing but calls of decoders.
@@ -52,7 +52,7 @@ def opened(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]
         max_pixels: The budget, compared with what the header says.
 
     Raises:
-        InputError: Missing, damaged, of another format, or over the budget.
+        InputError: Missing, damaged, of another format, of several pages, or over the budget.
     """
     try:
         with decoding(str(path)):
@@ -60,6 +60,7 @@ def opened(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]
             image = _open(path)
             with image:
                 require_budget(path, image.size, max_pixels)
+                require_one_page(path, _num_pages(path, image))
                 if image.format in ("JPEG", "MPO"):
                     _require_few_scans(path)
                 yield image
@@ -76,7 +77,7 @@ def layout_of(path: Path, images: ImageSpec) -> TiffLayout | None:
     usual size, other formats, and TIFFs in colours that have to be turned into RGB.
 
     Raises:
-        InputError: It is damaged, or larger than `images.max_pixels`.
+        InputError: It is damaged, of several pages, or larger than `images.max_pixels`.
     """
     if (images.is_plain and images.max_pixels <= MAX_PIXELS) or not _opens_as_tiff(path):
         return None
@@ -85,6 +86,7 @@ def layout_of(path: Path, images: ImageSpec) -> TiffLayout | None:
         layout = read_layout(path)
     if layout is not None:
         require_budget(path, (layout.width, layout.height), images.max_pixels)
+        require_one_page(path, count_pages(path))
     return layout
 
 
@@ -123,6 +125,18 @@ def require_budget(path: Path, size: tuple[int, int], max_pixels: int) -> None:
         raise picture_error("E110", path, f"is {width}x{height}, without a pixel", "save it anew")
 
 
+def require_one_page(path: Path, pages: int) -> None:
+    """Refuses a file of several pictures, of which one would be taken and the others lost."""
+    if pages > 1:
+        raise picture_error(
+            "E111",
+            path,
+            f"has {pages} pages or frames",
+            "save each as a file of its own",
+            expected="one picture a file",
+        )
+
+
 def require_worth(path: Path, size: tuple[int, int]) -> None:
     """Images only: a large label file of one class is small, and right."""
     pixels, stored = size[0] * size[1], path.stat().st_size
@@ -132,7 +146,7 @@ def require_worth(path: Path, size: tuple[int, int]) -> None:
 
 
 def require_few_tags(path: Path) -> None:
-    """A BigTIFF's directory may announce any number of tags."""
+    """A BigTIFF's directory may announce any number of tags; a million take Pillow a second."""
     with open(path, "rb") as file:
         head = file.read(16)
         order = {b"II+\0": "<", b"MM\0+": ">"}.get(head[:4])
@@ -140,7 +154,7 @@ def require_few_tags(path: Path) -> None:
             return
         file.seek(min(struct.unpack(f"{order}Q", head[8:])[0], path.stat().st_size))
         count = file.read(8)
-    if len(count) == 8 and (tags := struct.unpack(f"{order}Q", count)[0]) > MAX_TIFF_TAGS:
+    if len(count) == 8 and (tags := struct.unpack(f"{order}Q", count)[0]) > MAX_TAGS:
         raise too_large(path, f"is a TIFF of {tags:,} tags")
 
 
@@ -164,6 +178,12 @@ def _open(path: Path) -> Image.Image:
         if accepts is None or accepts(start) is True:
             return read_header(str(path), str(path))  # type: ignore[arg-type]
     raise UnidentifiedImageError(path)
+
+
+def _num_pages(path: Path, image: Image.Image) -> int:
+    if image.format == "MPO":  # a JPEG; behind it lie other views of it, or its brightness
+        return 1
+    return count_pages(path) if image.format == "TIFF" else getattr(image, "n_frames", 1)
 
 
 def _opens_as_tiff(path: Path) -> bool:
