@@ -80,6 +80,17 @@ def parse_yaml(text: str, *, origin: str) -> Any:
         raise InputError(f"{origin} is not plain YAML: {reason}") from None
 
 
-def dump_yaml(content: Mapping[str, Any]) -> str:
-    """YAML that `parse_yaml` reads back as the same values, keys in their order."""
-    return yaml.dump(dict(content), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+def dump_yaml(content: Mapping[str, Any], *, short_lists_in_line: bool = False) -> str:
+    """YAML that `parse_yaml` reads back as the same values, keys in their order.
+
+    Args:
+        content: Plain values.
+        short_lists_in_line: `[1, 2]` in place of a line for each.
+    """
+    return yaml.dump(
+        dict(content),
+        Dumper=_PlainDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None if short_lists_in_line else False,
+    )

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dualseg.config import dump_yaml
 from dualseg.core.files import write_text
 from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import Color, LabelSpec
@@ -41,8 +42,6 @@ def write_colored_classes(out: Path, labels: LabelSpec, images: ImageSpec, ignor
 
 
 def _write(out: Path, labels: LabelSpec, images: ImageSpec, meaning: dict[str, Any]) -> None:
-    import yaml
-
     plain = labels.to_dict()
     usual = ImageSpec().to_dict()
     content = {
@@ -51,4 +50,4 @@ def _write(out: Path, labels: LabelSpec, images: ImageSpec, meaning: dict[str, A
         **meaning,
         **{key: value for key, value in images.to_dict().items() if value != usual[key]},
     }
-    write_text(out / DECLARATION_FILE, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    write_text(out / DECLARATION_FILE, dump_yaml(content))

@@ -7,6 +7,7 @@ format has no way to ignore pixels.
 from collections.abc import Sequence
 from pathlib import Path
 
+from dualseg.config import dump_yaml
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_text
 from dualseg.core.image_spec import ImageSpec
@@ -44,12 +45,10 @@ def write_yolo(out: Path, sample: Sample) -> str:
 
 def write_yolo_end(out: Path, splits: Sequence[str], labels: LabelSpec, images: ImageSpec) -> None:
     """data.yaml for programs that read YOLO's folders, and dataset.yaml."""
-    import yaml
-
     first = 1 if has_background(labels) else 0
     content = {
         **{split: f"images/{split}" for split in dict.fromkeys(splits)},
         "names": dict(enumerate(labels.class_names[first:])),
     }
-    write_text(out / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    write_text(out / "data.yaml", dump_yaml(content))
     write_named_classes(out, labels, images)

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from dualseg.config import parse_yaml
+from dualseg.config import dump_yaml, parse_yaml
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_text
 from dualseg.core.image_spec import ImageSpec
@@ -87,7 +85,7 @@ def write_record(folder: Path, record: FolderRecord) -> None:
             },
         },
     }
-    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    text = dump_yaml(plain, short_lists_in_line=True)
     write_text(folder / DECLARATION_FILE, text)
 
 
