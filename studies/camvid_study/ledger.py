@@ -24,7 +24,7 @@ from dualseg.training.records.changes import changed_keys
 LEDGER_FILE = "rows.jsonl"
 NOT_THE_RESULT = {
     "training": ("eval_every", "checkpoint_every", "keep_checkpoints", "log_every", "num_workers"),
-    "data": ("root", "cache", "cache_dir"),
+    "data": ("root", "cache", "cache_dir", "allow_missing"),
 }
 
 

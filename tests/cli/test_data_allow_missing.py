@@ -3,6 +3,8 @@
 import pytest
 from PIL import Image
 
+from dualseg.config import load_recipe
+
 
 def _missing_mask(folder):
     (folder / "masks" / "3.png").unlink()
@@ -109,3 +111,35 @@ def test_frames_that_camvids_lists_name(dualseg, street):
     assert "left out: there is no" in allowed.stderr
     counts = [allowed.json[split]["num_images"] for split in ("train", "val")]
     assert counts == [5, 1]
+
+
+def test_a_run_on_data_that_is_only_read_keeps_what_was_allowed(dualseg, street, recipe, tmp_path):
+    _missing_mask(street)
+    before = {path: path.read_bytes() for path in street.rglob("*") if path.is_file()}
+    arguments = ("train", recipe, "--data", street, "--out", tmp_path / "run")
+    assert dualseg(*arguments).code == 2
+
+    trained = dualseg(*arguments, "--allow-missing")
+
+    assert trained.code == 0, trained.stderr
+    assert "1 images have no mask in masks: images/3.png" in trained.stderr
+    assert load_recipe(tmp_path / "run" / "config.yaml").data.allow_missing is True
+    assert dualseg("resume", tmp_path / "run", "--set", "training.max_steps=4").code == 0
+    own = dualseg("evaluate", tmp_path / "run", "--json")
+    assert own.code == 0, own.stderr
+    assert {path: path.read_bytes() for path in street.rglob("*") if path.is_file()} == before
+
+    checked = dualseg("data", "check", street, "--json")
+    assert (checked.code, checked.json["ok"]) == (2, False)
+    checked = dualseg("data", "check", street, "--allow-missing", "--json")
+    assert (checked.code, checked.json["ok"]) == (0, True)
+    other = ("evaluate", tmp_path / "run", "--data", street, "--json")
+    assert dualseg(*other).code == 2
+    assert dualseg(*other, "--allow-missing").json["miou"] == own.json["miou"]
+
+
+def test_only_a_folder_may_have_gaps(dualseg, recipe, tmp_path):
+    arguments = ("train", recipe, "--data", "streets", "--out", tmp_path / "run")
+    done = dualseg(*arguments, "--allow-missing")
+    assert done.code == 2
+    assert "allow_missing is for a folder of images and masks" in " ".join(done.stderr.split())

@@ -7,7 +7,7 @@ import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.data_options import DataSource, require_file_name
-from dualseg.cli.options import Json
+from dualseg.cli.options import AllowMissing, Json
 from dualseg.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def check(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Decode also what has not changed since last time.")
     ] = False,
+    allow_missing: AllowMissing = False,
     json: Json = False,
 ) -> None:
     """Find every fault of images and labels before training: file, value, pixels, what to do."""
@@ -47,11 +48,10 @@ def check(
     warnings: list[Fault] = []
     summaries: dict[str, DatasetSummary] = {}
     names: tuple[str, ...] = ()
+    settings = DataSettings(name=name, root=root, cache="none", allow_missing=allow_missing)
     try:
         with counting("looking at the data") as progress:
-            splits = open_splits(
-                DataSettings(name=name, root=root, cache="none"), test=True, progress=progress
-            )
+            splits = open_splits(settings, test=True, progress=progress)
     except InputError as error:
         faults += _opening_faults(error, source)
     else:

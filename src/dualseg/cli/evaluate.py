@@ -8,7 +8,7 @@ import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.many import one_voice
-from dualseg.cli.options import Data, Device, Json, Model, Runtime, Threads
+from dualseg.cli.options import AllowMissing, Data, Device, Json, Model, Runtime, Threads
 from dualseg.cli.protocol_options import (
     AverageChoice,
     AverageOption,
@@ -46,6 +46,7 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option("--split", help="Part of the data set; the validation split.")
     ] = None,
+    allow_missing: AllowMissing = False,
     protocol: ProtocolOption = ProtocolChoice.whole,
     window: Window = None,
     stride: Stride = None,
@@ -126,7 +127,7 @@ def evaluate(
         if not isinstance(network, SegmentationModel):
             raise InputError("an exported file keeps its output stride; export the network anew")
         network = with_output_stride(network, facts, output_stride)
-    dataset = open_evaluation_data(model, data, split, facts.labels)
+    dataset = open_evaluation_data(model, data, split, facts.labels, allow_missing=allow_missing)
     with one_voice() as processes, counting("evaluating") as progress:
         evaluation = evaluate_network(
             network,

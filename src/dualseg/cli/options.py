@@ -36,6 +36,14 @@ Model = Annotated[
         help="A run folder, a checkpoint folder, a .safetensors file or hf://OWNER/NAME.",
     ),
 ]
+AllowMissing = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing",
+        help="Leave out a folder's images and masks without a partner; allow_missing: true in its "
+        "dataset.yaml does the same.",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
     int | None,

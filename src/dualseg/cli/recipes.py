@@ -89,7 +89,12 @@ def find_data(data: str | None, *, before: str) -> tuple[str, str | None]:
 
 
 def open_evaluation_data(
-    model: str, data: str | None, split: str | None, labels: LabelSpec | None
+    model: str,
+    data: str | None,
+    split: str | None,
+    labels: LabelSpec | None,
+    *,
+    allow_missing: bool = False,
 ) -> SegmentationDataset:
     """What a model is scored on: `--data`, or the data of the run it comes from.
 
@@ -99,6 +104,7 @@ def open_evaluation_data(
         split: `--split`; None for the run's validation split.
         labels: The model's classes: a folder that says nothing is read with them, since it need
             not hold every class.
+        allow_missing: `--allow-missing`; a run's own data is read as the run read it.
 
     Raises:
         InputError: No data is given and the model is not in a run folder.
@@ -112,14 +118,18 @@ def open_evaluation_data(
         if data is None:
             raise InputError(f"{model} is in no run folder, so say on what to evaluate: --data DIR")
         name, root = find_data(data, before="folder")
-        dataset = open_dataset(name, root=root, split=split or "val", labels=labels)
+        dataset = open_dataset(
+            name, root=root, split=split or "val", labels=labels, allow_missing=allow_missing
+        )
         return for_network(dataset, images)
     if data is None:
         name, root = settings.data.name, settings.data.root
+        allow_missing = allow_missing or settings.data.allow_missing
     else:
         name, root = find_data(data, before=settings.data.name)
     split = split or settings.data.val_split
-    return for_network(open_dataset(name, root=root, split=split, labels=labels), images)
+    dataset = open_dataset(name, root=root, split=split, labels=labels, allow_missing=allow_missing)
+    return for_network(dataset, images)
 
 
 def _sets(override: str, section: str, *keys: str) -> bool:

@@ -7,7 +7,7 @@ import typer
 
 from dualseg.cli.console import TrainingProgress, percent, print_json, say
 from dualseg.cli.many import one_voice
-from dualseg.cli.options import Data, Deterministic, Json, Set
+from dualseg.cli.options import AllowMissing, Data, Deterministic, Json, Set
 
 EXAMPLE = "Example: dualseg train camvid_dsrl --data CamVid --set seed=1 --out runs/camvid"
 
@@ -22,6 +22,7 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", metavar="RUN", help="A new or empty folder for the run.")
     ] = Path("runs/latest"),
+    allow_missing: AllowMissing = False,
     deterministic: Deterministic = False,
     profile: Annotated[
         bool,
@@ -48,6 +49,7 @@ def train(
     from dualseg.training.trainer import train as train_network
 
     overrides = [*(set_ or ()), *(["runtime.deterministic=true"] if deterministic else [])]
+    overrides += ["data.allow_missing=true"] if allow_missing else []
     with one_voice() as processes:
         report = say if processes.is_first else lambda text: None
         settings = read_recipe(recipe, data, overrides, report=report)

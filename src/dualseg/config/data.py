@@ -16,8 +16,9 @@ class DataSettings(Section):
     as much; `label_shrink: majority` takes the most frequent class of what a pixel covers, where
     `nearest` lies half a pixel off at half the size. `channels`, `min_value`, `max_value` and
     `max_pixels` say how images are read and overrule a folder's dataset.yaml; see
-    `dualseg.core.image_spec.ImageSpec`. `resident` keeps the training images on the device and cuts
-    the crops there.
+    `dualseg.core.image_spec.ImageSpec`. `allow_missing` leaves out a folder's images and masks
+    without a partner, as it does in dataset.yaml. `resident` keeps the training images on the
+    device and cuts the crops there.
     """
 
     name: str = "folder"
@@ -41,6 +42,7 @@ class DataSettings(Section):
     min_value: float | None = None
     max_value: float | None = None
     max_pixels: int | None = None
+    allow_missing: bool = False
     cache: Literal["auto", "ram", "disk", "none"] = "auto"
     cache_dir: str | None = None
     resident: bool = False

@@ -79,6 +79,7 @@ def open_dataset(
     split: str,
     labels: LabelSpec | None = None,
     max_pixels: int | None = None,
+    allow_missing: bool = False,
 ) -> SegmentationDataset:
     """Opens one split.
 
@@ -89,11 +90,12 @@ def open_dataset(
         labels: A network's classes: what label values mean in a folder that does not say it
             itself, see `describe_folder`.
         max_pixels: Of a folder's images and masks, where not what its dataset.yaml says.
+        allow_missing: Leave out a folder's images and masks without a partner.
 
     Raises:
         InputError: Unknown name, no folder, or a layout that does not fit.
     """
-    return _source(name, root, labels, max_pixels).open(split)
+    return _source(name, root, labels, max_pixels, allow_missing).open(split)
 
 
 def open_splits(
@@ -110,7 +112,15 @@ def open_splits(
         InputError: As `open_dataset`.
     """
     chosen = settings.train_split, settings.val_split
-    source = _source(settings.name, settings.root, None, settings.max_pixels, progress, chosen)
+    source = _source(
+        settings.name,
+        settings.root,
+        None,
+        settings.max_pixels,
+        settings.allow_missing,
+        progress,
+        chosen,
+    )
     names = [*chosen, *([TEST] if test and TEST in source.names else [])]
     opened = [_as_declared(source.open(split), settings) for split in names]
     found = dict.fromkeys(note for split in opened for note in getattr(split, "notes", ()))
@@ -130,19 +140,24 @@ def _source(
     root: str | Path | None,
     labels: LabelSpec | None,
     max_pixels: int | None,
+    allow_missing: bool,
     progress: Progress | None = None,
     splits: Sequence[str] = (),
 ) -> _Source:
     """`splits` are those that will be opened, where they are known."""
     if name not in list_datasets():
         raise InputError(f"there is no data set {name!r}; {nearest(name, list_datasets())}")
+    if allow_missing and (name != "folder" or are_shards(str(root))):
+        raise InputError(
+            f"allow_missing is for a folder of images and masks, and {name} is none; leave it out"
+        )
     if name == SHARDS:
         return _shards(root, labels, progress, splits)
     if root is not None and not Path(root).is_dir():
         raise InputError(f"data.root {root} is no folder ({name} is looked for there)")
     place = None if root is None else Path(root)
     if name == "folder":
-        return _folder(place, labels, max_pixels, progress, splits)
+        return _folder(place, labels, max_pixels, allow_missing, progress, splits)
     if name == "streets":
         return _streets(place)
     if place is None:
@@ -157,6 +172,7 @@ def _folder(
     root: Path | None,
     labels: LabelSpec | None,
     max_pixels: int | None,
+    allow_missing: bool,
     progress: Progress | None,
     splits: Sequence[str],
 ) -> _Source:
@@ -166,7 +182,9 @@ def _folder(
         )
     if are_shards(str(root)):
         return _shards(root, labels, progress, splits)
-    description = describe_folder(root, labels, max_pixels=max_pixels, progress=progress)
+    description = describe_folder(
+        root, labels, max_pixels=max_pixels, allow_missing=allow_missing, progress=progress
+    )
     return _Source(description.open, description.notes, description.splits)
 
 

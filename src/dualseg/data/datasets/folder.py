@@ -77,6 +77,7 @@ def describe_folder(
     labels: LabelSpec | None = None,
     *,
     max_pixels: int | None = None,
+    allow_missing: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> FolderDescription:
     """Pairs images with labels, and infers classes from all of them.
@@ -91,6 +92,8 @@ def describe_folder(
             says what they mean or the masks hold values that stand in no such label; so a folder in
             which the last class does not occur has the network's classes all the same.
         max_pixels: Overrules the one of dataset.yaml: larger images and masks are refused.
+        allow_missing: Leave out images and masks without a partner, with a note, also where
+            dataset.yaml does not say so.
         progress: Called with (done, total) while masks are read.
 
     Raises:
@@ -99,7 +102,8 @@ def describe_folder(
     """
     declaration = read_declaration(root)
     images = declaration.images.changed({"max_pixels": max_pixels})
-    declaration = replace(declaration, images=images)
+    allow_missing = allow_missing or declaration.allow_missing
+    declaration = replace(declaration, images=images, allow_missing=allow_missing)
     if declaration.gives_meaning:
         labels = None
     if has_camvid_layout(root):
