@@ -236,6 +236,39 @@ def test_looking_for_an_output_stride_draws_no_random_number():
     assert all(map(torch.equal, weights(None), weights(16)))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": ["fcn"]}, "name is"),
+        ({"backbone": 5}, "backbone is 5: input should be a valid string"),
+        (
+            {"name": "bisenet", "backbone_options": {"spatial_channels": 64}},
+            "'spatial_channels' is 64",
+        ),
+        (
+            {"name": "bisenet", "backbone_options": {"spatial_channels": ["a", "b"]}},
+            "is .'a', 'b'.",
+        ),
+        ({"name": "bisenet", "backbone_options": {"spatial_channels": [1.5, 2]}}, "is .1.5, 2."),
+        ({"backbone_options": {"dilations": 2}}, "'dilations' is 2: input should be a valid dict"),
+        ({"backbone_options": {"dilations": ["conv1"]}}, "should be a valid dictionary"),
+        ({"backbone_options": {"norm_eps": float("inf")}}, "norm_eps inf must be a positive"),
+        ({"backbone_options": ["a"]}, "backbone_options is"),
+        ({"head_options": ["a"]}, "head_options is"),
+        ({"multi_grid": 2}, "multi_grid is 2: input should be a valid tuple"),
+        ({"multi_grid": [1, 2.5]}, "multi_grid is .1, 2.5.: input should be a valid integer"),
+        ({"name": "deeplabv3", "atrous_rates": ["six"]}, "atrous_rates is .'six'."),
+        ({"num_classes": 2.0}, "num_classes is 2.0; at least"),
+        ({"num_classes": True}, "num_classes is True; at least"),
+        ({"auxiliary": True, "auxiliary_channels": "8"}, "auxiliary_channels is '8'; at least"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(arguments, message):
+    settings = {"name": "fcn", "backbone": "resnet18", "num_classes": 3, "output_stride": 32}
+    with pytest.raises(InputError, match=message):
+        create_model(**{**settings, **arguments})
+
+
 @pytest.mark.parametrize("backbone", ["drn_d_22", "swin_tiny_patch4_window7_224"])
 def test_an_output_stride_that_is_given_is_not_replaced(backbone):
     with pytest.raises(InputError, match="cannot run at output_stride 16"), torch.device("meta"):

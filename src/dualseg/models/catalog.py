@@ -22,6 +22,7 @@ from dualseg.models.heads.create import create_auxiliary_heads, create_head
 from dualseg.models.layers import Activation
 from dualseg.models.necks.jpu import JPU
 from dualseg.models.necks.pyramid import SimplePyramid
+from dualseg.models.option_values import checked_value
 from dualseg.models.paper_options import with_paper_options
 from dualseg.models.segmentation import Classifier, Resizer, SegmentationModel
 
@@ -97,6 +98,12 @@ def create_model(
     Raises:
         InputError: An unknown name or an impossible combination.
     """
+    name = checked_value("name", str, name)
+    backbone = checked_value("backbone", str | None, backbone)
+    backbone_options = checked_value("backbone_options", dict[str, Any] | None, backbone_options)
+    head_options = checked_value("head_options", dict[str, Any] | None, head_options)
+    atrous_rates = checked_value("atrous_rates", tuple[int, ...] | None, atrous_rates)
+    multi_grid = checked_value("multi_grid", tuple[int, ...] | None, multi_grid)
     backbone, output_stride = fill_in_defaults(
         name, backbone, output_stride, neck=neck, backbone_options=backbone_options
     )
@@ -149,7 +156,11 @@ def create_model(
     )
     shared_info = body.feature_info
     if name == "bisenet":
-        widths = tuple(spatial_channels or SPATIAL_CHANNELS)
+        widths = checked_value(
+            "backbone option 'spatial_channels'",
+            tuple[int, ...],
+            SPATIAL_CHANNELS if spatial_channels is None else spatial_channels,
+        )
         body = WithSpatialPath(
             body,
             channels=widths,  # type: ignore[arg-type]

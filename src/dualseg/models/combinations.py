@@ -34,8 +34,8 @@ def check_combination(
     Raises:
         InputError: Says which argument, and what is allowed.
     """
-    if num_classes < 1:
-        raise InputError(f"num_classes is {num_classes}; at least 1 class is needed")
+    if type(num_classes) is not int or num_classes < 1:
+        raise InputError(f"num_classes is {num_classes!r}; at least 1 class is needed")
     if type(in_channels) is not int or in_channels < 1:
         raise InputError(f"in_channels is {in_channels!r}; an image has at least 1 band")
     if output_stride not in (8, 16, 32):
@@ -47,8 +47,10 @@ def check_combination(
     for option, numbers in (("atrous_rates", atrous_rates), ("multi_grid", multi_grid)):
         if numbers is not None and not len(numbers):
             raise InputError(f"{option} is an empty list; give numbers from 1 up, or leave it out")
-    if auxiliary_channels is not None and auxiliary_channels < 1:
-        raise InputError(f"auxiliary_channels is {auxiliary_channels}; at least 1 is needed")
+    if auxiliary_channels is not None and (
+        type(auxiliary_channels) is not int or auxiliary_channels < 1
+    ):
+        raise InputError(f"auxiliary_channels is {auxiliary_channels!r}; at least 1 is needed")
     if auxiliary_activation not in get_args(Activation):
         raise InputError(
             f"auxiliary_activation {auxiliary_activation!r} is unknown; use "

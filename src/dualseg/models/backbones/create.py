@@ -1,5 +1,6 @@
 """Every backbone by name: our own first, then any timm network that gives features."""
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -141,9 +142,9 @@ def set_norm_eps(backbone: nn.Module, eps: float) -> None:
     """Gives every batch norm this epsilon: ports of TensorFlow networks have 0.001.
 
     Raises:
-        InputError: eps is not positive, or there is no batch norm.
+        InputError: eps is no positive number, or there is no batch norm.
     """
-    if isinstance(eps, bool) or not isinstance(eps, int | float) or not eps > 0:
+    if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < math.inf:
         raise InputError(f"norm_eps {eps!r} must be a positive number, such as 0.001")
     norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:

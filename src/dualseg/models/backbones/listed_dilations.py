@@ -1,10 +1,12 @@
 """Dilations that no rule gives: one by one, by the name of the convolution."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
 from dualseg.core.errors import InputError, first_few, nearest
+from dualseg.models.option_values import checked_value
 
 
 def set_dilations(body: nn.Module, dilations: Mapping[str, int]) -> None:
@@ -19,8 +21,10 @@ def set_dilations(body: nn.Module, dilations: Mapping[str, int]) -> None:
         dilations: Such as `{"layer4.0.conv2": 2}`; names are those inside `body`.
 
     Raises:
-        InputError: No such convolution with a kernel larger than 1, or a dilation below 1.
+        InputError: No mapping, no such convolution with a kernel larger than 1, or a dilation
+            below 1.
     """
+    dilations = checked_value("backbone option 'dilations'", dict[str, Any], dilations)
     spatial = {
         name: module
         for name, module in body.named_modules()
