@@ -64,6 +64,20 @@ def test_several_models_with_a_plot_of_those_with_scores(dualseg, saved):
     assert "plain, eager" not in texts
 
 
+def test_models_of_like_names_are_told_apart(dualseg, saved):
+    (saved / "plain").rename(saved / "lr0.1")
+    (saved / "scored").rename(saved / "lr0.01")
+    (saved / "b").mkdir()
+    (saved / "b" / "lr0.1").symlink_to(saved / "lr0.1")
+    models = (saved / "lr0.1", saved / "lr0.01", saved / "b" / "lr0.1")
+    done = dualseg("benchmark", *models, "--repeats", "1", "--threads", "1", "--json")
+    assert [result["name"] for result in done.json["results"]] == [
+        f"lr0.1 ({saved / 'lr0.1'})",
+        "lr0.01",
+        f"lr0.1 ({saved / 'b' / 'lr0.1'})",
+    ]
+
+
 def test_a_plot_of_several_sizes_names_them(dualseg, saved):
     plot = saved / "sizes.svg"
     sizes = ("--size", "32x64", "--size", "64x64")

@@ -98,7 +98,9 @@ def benchmark(
         require_place("--plot", plot)
     sizes = [read_size("--size", text) for text in size or []]
     options = {"backbone": backbone, "output_stride": output_stride, "num_classes": num_classes}
-    entries = [entry for model in models for entry in _entries(model, options, dsrl, host, names)]
+    entries = _told_apart(
+        [entry for model in models for entry in _entries(model, options, dsrl, host, names)]
+    )
     for runtime_name in names:
         _require(runtime_name)
 
@@ -166,7 +168,9 @@ def _entries(
             facts.input_scale,
             facts.training_size,
         )
-        own = {"label": Path(model).stem, "architecture": None}
+        path = Path(model)  # of a folder, what follows a dot is no suffix: runs/lr0.1
+        label = path.stem if path.suffix == ".safetensors" else path.absolute().name
+        own = {"label": label, "architecture": None}
     own |= {"model": model, "scale": scale, "default_size": training_size or DEFAULT_SIZE}
     if not host:
         return [own]
@@ -178,6 +182,17 @@ def _entries(
         for times in (1, 2)
     ]
     return [own, *hosts]
+
+
+def _told_apart(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that would have one name say of which MODEL they are."""
+    labels = [entry["label"] for entry in entries]
+    return [
+        {**entry, "label": f"{entry['label']} ({entry['model']})"}
+        if labels.count(entry["label"]) > 1
+        else entry
+        for entry in entries
+    ]
 
 
 def _exported(
