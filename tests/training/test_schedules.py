@@ -134,6 +134,17 @@ def test_every_schedule_of_a_one_step_run_is_finite():
             {"schedule": "multi_step", "lr_milestones": [3], "final_lr_factor": 0.1},
             "has no effect with schedule: multi_step",
         ),
+        (
+            {"lr_milestones": [3, 6]},
+            r"lr_milestones \[3, 6\] .*\(lr_milestones=\[\]\), .*multi_step",
+        ),
+        ({"lr_step_every": 3}, r"leave it out \(lr_step_every=null\), or use schedule: step"),
+        ({"lr_step_factor": 0.5}, "use schedule: step or multi_step"),
+        ({"schedule": "cosine", "poly_power": 2.0}, r"leave it out \(poly_power=0\.9\)"),
+        ({"one_cycle_rise": 0.2}, "has no effect with schedule: poly"),
+        ({"one_cycle_start_factor": 0.1}, "use schedule: one_cycle"),
+        ({"optimizer": "adamw", "nesterov": True}, "nesterov has no effect with optimizer: adamw"),
+        ({"nesterov": True, "momentum": 0.0}, "nesterov needs a momentum above 0"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings, reason):

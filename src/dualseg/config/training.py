@@ -1,6 +1,6 @@
 """Recipe section `training`: length, optimiser, schedule, precision, what is frozen and kept."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,17 @@ OptimizerName = Literal["sgd", "adam", "adamw", "lamb"]
 ScheduleName = Literal["poly", "constant", "step", "multi_step", "cosine", "one_cycle"]
 Precision = Literal["fp32", "bf16", "fp16"]
 FrozenBatchNorm = Literal["none", "statistics", "all"]
+
+BELONGS_TO: dict[str, tuple[ScheduleName, ...]] = {
+    "poly_power": ("poly",),
+    "lr_step_every": ("step",),
+    "lr_milestones": ("multi_step",),
+    "lr_step_factor": ("step", "multi_step"),
+    "final_lr_factor": ("poly", "cosine", "one_cycle"),
+    "one_cycle_rise": ("one_cycle",),
+    "one_cycle_start_factor": ("one_cycle",),
+}
+"""The schedules that look at a key; with any other it has to keep its default."""
 
 
 class TrainingSettings(Section):
@@ -74,11 +85,20 @@ class TrainingSettings(Section):
             raise ValueError(f"lr_milestones {list(self.lr_milestones)} must grow, from 1 on")
         if self.schedule == "one_cycle" and self.warmup_steps:
             raise ValueError("one_cycle rises by itself (one_cycle_rise); use warmup_steps: 0")
-        if self.final_lr_factor and self.schedule in ("constant", "step", "multi_step"):
+        for key, schedules in BELONGS_TO.items():
+            value, default = getattr(self, key), type(self).model_fields[key].default
+            if value != default and self.schedule not in schedules:
+                raise ValueError(
+                    f"{key} {_plain(value)} has no effect with schedule: {self.schedule}; leave it "
+                    f"out ({key}={_plain(default)}), or use schedule: {' or '.join(schedules)}"
+                )
+        if self.nesterov and self.optimizer != "sgd":
             raise ValueError(
-                f"final_lr_factor {self.final_lr_factor} has no effect with schedule: "
-                f"{self.schedule}; leave it out, or use poly, cosine or one_cycle"
+                f"nesterov has no effect with optimizer: {self.optimizer}; use sgd, or "
+                "nesterov: false"
             )
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0, for example momentum: 0.9")
         slow = [name for name, factor in self.lr_multipliers.items() if not factor > 0]
         if slow:
             raise ValueError(
@@ -86,3 +106,10 @@ class TrainingSettings(Section):
                 "a part that should not learn belongs into freeze"
             )
         return self
+
+
+def _plain(value: Any) -> Any:
+    """As YAML has it."""
+    if value is None:
+        return "null"
+    return list(value) if isinstance(value, tuple) else value
