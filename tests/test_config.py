@@ -231,6 +231,26 @@ def test_an_unknown_recipe_lists_the_nearest():
         load_recipe("quikstart")
 
 
+@pytest.mark.parametrize("name", ["default", "camvid_dsrl"])
+def test_a_packaged_name_wins_over_a_folder_or_file_of_that_name(tmp_path, monkeypatch, name):
+    packaged = load_recipe(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert load_recipe(name) == packaged
+    (tmp_path / name).rmdir()
+    (tmp_path / name).write_text("seed: 8")
+    assert load_recipe(name) == packaged
+    assert load_recipe(tmp_path / name).seed == 8
+
+
+def test_a_file_without_an_ending_is_read_and_a_missing_path_is_called_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").write_text("seed: 8")
+    assert load_recipe("mine").seed == 8
+    with pytest.raises(InputError, match="no recipe file recipes/default"):
+        load_recipe("recipes/default")
+
+
 def test_an_override_without_a_value_is_explained():
     with pytest.raises(InputError, match="is not key=value"):
         load_recipe(None, overrides=["training.lr"])

@@ -157,14 +157,17 @@ def _packaged(name: str) -> Path:
 
 
 def _find(source: str | Path) -> Path:
-    path = Path(source)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    """A packaged name wins over a file or folder of that name, as it does under `base`."""
+    path, name = Path(source), str(source)
+    if name in list_recipes():
+        return _packaged(name)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or path.is_file():
         if not path.is_file():
             raise InputError(
                 f"there is no recipe file {path}; packaged recipes: {', '.join(list_recipes())}"
             )
         return path
-    return packaged_recipe(str(source))
+    return packaged_recipe(name)
 
 
 def _lay(base: dict[str, Any], over: dict[str, Any], *, dots: int = 0) -> dict[str, Any]:
