@@ -28,6 +28,17 @@ def test_the_grid_holds_both_baselines_and_every_part():
     assert all(run.recipe.training == RECIPE.training for run in plan)
 
 
+def test_only_the_low_label_is_shrunk_whatever_the_recipe_says():
+    shrunk = {"data.label_size": "input", "data.label_shrink": "majority"}
+    recipe = load_recipe(
+        "quickstart", overrides=["dsrl.enabled=false", *(f"{k}={v}" for k, v in shrunk.items())]
+    )
+    low, *others = (run.recipe.data for run in plan_ablation(recipe, Path("out")))
+    assert (low.label_size, low.label_shrink) == ("input", "majority")
+    assert len(others) == 4
+    assert {(data.label_size, data.label_shrink) for data in others} == {("full", "nearest")}
+
+
 def test_seeds_are_whole_and_folders_apart():
     plan = plan_ablation(RECIPE, Path("out"), num_seeds=2)
     assert [run.seed for run in plan] == [0] * 5 + [1] * 5

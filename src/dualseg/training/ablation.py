@@ -15,12 +15,14 @@ from dualseg.core.errors import InputError, nearest
 from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.training.same_recipe import recipe_differences
 
+_FULL_LABEL = {"label_size": "full", "label_shrink": "nearest"}
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "low label": {"dsrl": {"enabled": False}, "data": {"label_size": "input"}},
-    "full label": {"dsrl": {"enabled": False}},
-    "+SSSR": {"dsrl": {"enabled": True, "stage": 1}},
-    "+SSSR +SISR": {"dsrl": {"enabled": True, "stage": 2}},
-    "+SSSR +SISR +FA": {"dsrl": {"enabled": True, "stage": 3}},
+    "full label": {"dsrl": {"enabled": False}, "data": _FULL_LABEL},
+    "+SSSR": {"dsrl": {"enabled": True, "stage": 1}, "data": _FULL_LABEL},
+    "+SSSR +SISR": {"dsrl": {"enabled": True, "stage": 2}, "data": _FULL_LABEL},
+    "+SSSR +SISR +FA": {"dsrl": {"enabled": True, "stage": 3}, "data": _FULL_LABEL},
 }
 
 
@@ -51,7 +53,8 @@ def plan_ablation(
     """The grid, seed by seed, so that a stopped ablation has whole seeds.
 
     Args:
-        recipe: What all runs share. Its `dsrl.enabled` and `dsrl.stage` are set by the variant.
+        recipe: What all runs share. The variant sets `dsrl.enabled`, `dsrl.stage` and the label's
+            size.
         out: Folder of all runs: `out/VARIANT/seed_N`.
         variants: Names in `VARIANTS`, their slugs or `SHORT_NAMES`; all where not given. The order
             is always that of the table, baselines first.
