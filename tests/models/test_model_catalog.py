@@ -112,6 +112,22 @@ def test_pruned_model_gives_the_same_logits(network, dsrl):
     )
 
 
+@pytest.mark.parametrize("dsrl", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_pruning_leaves_every_part_in_the_mode_it_is_in(dsrl, training):
+    options = {"dsrl": dsrl, "auxiliary": True}
+    model = create_model("fcn", backbone="resnet18", num_classes=3, **options).train(training)
+    host = model.host if dsrl else model
+    host.backbone.train(not training).requires_grad_(False)
+    kept = (host.backbone, host.head, host.predictor)
+    modes = [module.training for part in kept for module in part.modules()]
+    pruned = model.prune()
+    assert [module.training for part in kept for module in part.modules()] == modes
+    assert pruned.training == pruned.auxiliary_heads.training == training
+    assert not any(parameter.requires_grad for parameter in pruned.backbone.parameters())
+    assert all(parameter.requires_grad for parameter in pruned.head.parameters())
+
+
 def test_channels_last_stays_within_tolerance(network):
     model = build(network, dsrl=True).eval()
     images = torch.randn(1, 3, 64, 96)

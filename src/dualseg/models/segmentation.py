@@ -173,7 +173,10 @@ class SegmentationModel(nn.Module):
         return tuple(head(maps, input_size) for head in self.auxiliary_heads)
 
     def prune(self) -> "SegmentationModel":
-        """The same network without its auxiliary heads: same weights, bit-identical logits."""
+        """The same network without its auxiliary heads: same weights, bit-identical logits.
+
+        Its parts are this network's own, and stay in training or evaluation mode as each of them is.
+        """
         pruned = SegmentationModel(
             self.backbone,
             self.head,
@@ -184,4 +187,6 @@ class SegmentationModel(nn.Module):
         pruned.facts = self.facts
         if pruned.facts is not None:
             pruned.facts = replace(pruned.facts, architecture=pruned.architecture)
-        return pruned.train(self.training)
+        pruned.training = self.training  # not by train(), which would reach the parts
+        pruned.auxiliary_heads.train(self.auxiliary_heads.training)
+        return pruned
