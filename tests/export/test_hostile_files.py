@@ -130,6 +130,21 @@ def test_damaged_facts(file_of, tmp_path, text, message):
     assert message in refused(rewritten(file_of("torch"), tmp_path / "x.pt2", change))
 
 
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [(10_000_000, "does not fit the network"), (10**16, "no network can be so large")],
+)
+def test_facts_that_ask_for_more_memory_than_the_weights(file_of, tmp_path, channels, said):
+    def change(name, content):
+        if not name.endswith("dualseg.facts"):
+            return content
+        facts = json.loads(content)
+        facts["architecture"]["head_options"] = {"channels": channels}
+        return json.dumps(facts).encode()
+
+    assert said in refused(rewritten(file_of("torch"), tmp_path / "x.pt2", change))
+
+
 def test_a_note_of_another_version(file_of, tmp_path):
     def change(name, content):
         return b'{"format": "dualseg-export/9"}' if name.endswith("dualseg.export") else content

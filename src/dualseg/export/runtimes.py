@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dualseg.checkpoints.model_files import build_network, load_weights
+from dualseg.checkpoints.model_files import build_fitting, load_weights
 from dualseg.checkpoints.tensors import require_finite
 from dualseg.core.facts import ModelFacts
 from dualseg.core.geometry import Size, scaled_size
@@ -101,7 +101,8 @@ def _rebuilt(opened: Opened, runtime: RuntimeName) -> Entries:
     path, facts, precision = opened.path, opened.facts, opened.note.precision
     weights = read_weights(path)
     require_finite(weights, origin=str(path))
-    model = build_network(facts, origin=path).prune().eval()
+    built = build_fitting(facts, weights, origin=path, weights_origin=str(path))
+    model = built.prune().eval()
     load_weights(model, weights, origin=str(path))
     model = make_pooling_exportable(fold_batch_norms(model))
     assert isinstance(model, SegmentationModel)
