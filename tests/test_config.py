@@ -1,6 +1,9 @@
-import pytest
+import time
 
-from dualseg.config import Recipe, check_recipe, list_recipes, load_recipe, parse_yaml
+import pytest
+import yaml
+
+from dualseg.config import Recipe, check_recipe, dump_yaml, list_recipes, load_recipe, parse_yaml
 from dualseg.core.errors import InputError
 
 
@@ -193,6 +196,33 @@ def test_a_name_or_a_fingerprint_stays_text(text):
 def test_a_text_like_a_number_is_read_back_as_it_was_written(name):
     recipe = Recipe.model_validate({"tracking": {"name": name}, "training": {"max_steps": 1}})
     assert check_recipe(parse_yaml(recipe.to_yaml(), origin="again"), origin="again") == recipe
+
+
+TEXTS = ["1e-05", "0x1F", "017", "12:30", "yes", "", "-x...", "a: b", " a ", "\n", "\x85", "\u2028"]
+VALUES = [1e-05, 1e16, 5e-324, -0.5, 3, True, None, {"lr": 1e-05}, [[1e-05, "1e-05"], {}, []]]
+
+
+@pytest.mark.parametrize("value", [*TEXTS, *VALUES], ids=repr)
+def test_what_is_dumped_is_read_back_by_any_reader(value):
+    for content in (value, [value], {"key": value}):
+        text = dump_yaml(content)
+        for back in (parse_yaml(text, origin="dump"), yaml.safe_load(text)):
+            assert repr(back) == repr(content)
+
+
+def test_what_stands_twice_is_written_out_twice():
+    mean = [0.5, 0.5]
+    assert parse_yaml(dump_yaml({"mean": mean, "std": mean}), origin="dump")["std"] == mean
+
+
+def test_reading_takes_time_in_proportion_to_the_number_of_keys():
+    def seconds(num_keys):
+        text = "\n".join(f"key_{i}: 1" for i in range(num_keys))
+        start = time.process_time()
+        parse_yaml(text, origin="file")
+        return time.process_time() - start
+
+    assert seconds(16000) < 20 * min(seconds(2000), seconds(2000))
 
 
 def test_an_option_takes_a_number_with_an_exponent():

@@ -8,6 +8,7 @@ import torch
 
 import dualseg as package
 from dualseg.checkpoints.model_files import save_model_file
+from dualseg.config import parse_yaml
 from dualseg.core.facts import ModelFacts, default_labels
 
 
@@ -161,3 +162,12 @@ def test_a_raw_label_value_is_one_of_the_facts_shown(dualseg, model):
 
     assert unknown.code == 2
     assert "there is no fact 'values.77'; allowed: 0, 1, 2, 255" in unknown.stderr
+
+
+def test_what_is_shown_is_yaml_that_keeps_texts_and_numbers(dualseg, model):
+    shown = dualseg("edit", model, "source='1e-05'", "std=[1e-05, 0.2, 0.2]").stderr
+    for text in (shown, dualseg("inspect", model).stdout):
+        facts = parse_yaml(text[text.index("source:") :] if text is shown else text, origin="shown")
+        assert facts["source"] == "1e-05"
+        assert facts["std"] == [1e-05, 0.2, 0.2]
+    assert dualseg("inspect", model, "--key", "source").stdout == "'1e-05'\n"

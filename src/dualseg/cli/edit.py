@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from dualseg.cli.console import print_json, say, steps
 from dualseg.cli.options import Json, Model
@@ -26,6 +25,7 @@ def edit(
 ) -> None:
     """Change facts of a model: typed, checked against its weights, all or nothing."""
     from dualseg.checkpoints.edit import edit_facts
+    from dualseg.config import dump_yaml
 
     with steps() as progress:
         progress(f"changing facts of {model}", 0, None)
@@ -35,5 +35,5 @@ def edit(
         return
     keys = list(dict.fromkeys(change.partition("=")[0].split(".")[0] for change in changes))
     shown = {key: facts[key] for key in keys}
-    say(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).strip())
+    say(dump_yaml(shown).strip())
     print(out or model)

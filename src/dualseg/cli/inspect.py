@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from dualseg.cli.console import print_json
 from dualseg.cli.options import Json
@@ -31,6 +30,8 @@ def inspect(
 
     Of an exported file also how it was made and what its gate measured, under `export`.
     """
+    from dualseg.config import dump_yaml
+
     facts: Any = _facts(model)
     for part in key.split(".") if key else ():
         known = {str(name): fact for name, fact in facts.items()} if isinstance(facts, dict) else {}
@@ -40,9 +41,7 @@ def inspect(
     if json:
         print_json(facts if isinstance(facts, dict) else {str(key): facts})
     else:
-        print(
-            yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).removesuffix("...\n").strip()
-        )
+        print(dump_yaml(facts).strip())
 
 
 def _facts(model: str) -> dict[str, Any]:

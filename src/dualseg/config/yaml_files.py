@@ -1,7 +1,8 @@
 """YAML from people: plain values only, small files, no surprises."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class _PlainLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        doubled = sorted({str(key) for key in keys if keys.count(key) > 1})
+        times = Counter(key for key in keys if isinstance(key, Hashable))  # the rest is no key
+        doubled = sorted(str(key) for key, count in times.items() if count > 1)
         if doubled:
             line = node.start_mark.line + 1
             raise yaml.YAMLError(f"line {line}: {', '.join(doubled)} stands twice; keep one")
@@ -60,8 +62,17 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Quotes a text that the loader would take for a number."""
+    """Writes what the loader reads: no aliases, and quotes where it would see something else."""
 
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        # The one line break that PyYAML writes bare in a single-quoted text, and then folds away.
+        return self.represent_scalar("tag:yaml.org,2002:str", data, '"' if "\x85" in data else None)
+
+
+_PlainDumper.add_representer(str, _PlainDumper.represent_str)
 
 for _side in (_PlainLoader, _PlainDumper):
     _side.add_implicit_resolver("tag:yaml.org,2002:float", WITH_EXPONENT, list("-+.0123456789"))
@@ -80,17 +91,18 @@ def parse_yaml(text: str, *, origin: str) -> Any:
         raise InputError(f"{origin} is not plain YAML: {reason}") from None
 
 
-def dump_yaml(content: Mapping[str, Any], *, short_lists_in_line: bool = False) -> str:
+def dump_yaml(content: Any, *, short_lists_in_line: bool = False) -> str:
     """YAML that `parse_yaml` reads back as the same values, keys in their order.
 
     Args:
-        content: Plain values.
+        content: Plain values: a mapping, a list or a single one.
         short_lists_in_line: `[1, 2]` in place of a line for each.
     """
-    return yaml.dump(
-        dict(content),
+    text = yaml.dump(
+        content,
         Dumper=_PlainDumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=None if short_lists_in_line else False,
     )
+    return text[:-4] if text.endswith("\n...\n") else text  # what stands behind a single value
