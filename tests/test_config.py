@@ -3,7 +3,15 @@ import time
 import pytest
 import yaml
 
-from dualseg.config import Recipe, check_recipe, dump_yaml, list_recipes, load_recipe, parse_yaml
+from dualseg.config import (
+    DSRL_PRESETS,
+    Recipe,
+    check_recipe,
+    dump_yaml,
+    list_recipes,
+    load_recipe,
+    parse_yaml,
+)
 from dualseg.core.errors import InputError
 
 
@@ -164,6 +172,40 @@ def test_a_preset_fills_what_is_not_given():
     assert (dsrl.sssr, dsrl.sisr, dsrl.affinity_weight) == ("dootmaan", "residual", 0.5)
     assert dsrl.image_weight == 0.2
     assert dsrl.frozen == ("sisr_decoder", "ftm")
+
+
+def test_another_preset_takes_the_place_of_the_one_written_out(tmp_path):
+    written_out = load_recipe("cityscapes_dootmaan", overrides=["dsrl.image_weight=0.2"]).to_yaml()
+    path = write(tmp_path, written_out)
+
+    recipe = load_recipe(path, overrides=["dsrl.preset=sanje2v"])
+
+    wanted = load_recipe("cityscapes_dootmaan").dsrl.model_dump() | DSRL_PRESETS["sanje2v"]
+    wanted |= {"preset": "sanje2v", "image_weight": 0.2, "affinity_weight": 1.0}
+    wanted |= {"affinity_reduction": "mean", "frozen": ()}
+    assert recipe.dsrl.model_dump() == wanted
+    assert load_recipe(path).to_yaml() == written_out
+    assert load_recipe(path, overrides=["dsrl.preset=dootmaan"]).to_yaml() == written_out
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_the_command_line_gives_beside_a_preset_stays(order):
+    overrides = ["dsrl.preset=dootmaan", "dsrl.image_weight=0.1", "dsrl.sssr=deconvolution"]
+    dsrl = load_recipe(None, overrides=overrides[::order]).dsrl
+    assert (dsrl.image_weight, dsrl.sssr, dsrl.sisr) == (0.1, "deconvolution", "residual")
+
+
+def test_a_preset_above_a_base_takes_the_place_of_the_base_s(tmp_path):
+    write(tmp_path, load_recipe(None, overrides=["dsrl.warmup_steps=7"]).to_yaml())
+    (tmp_path / "above.yaml").write_text("{base: recipe.yaml, dsrl: {preset: official}}")
+    dsrl = load_recipe(tmp_path / "above.yaml").dsrl
+    assert (dsrl.preset, dsrl.sssr, dsrl.warmup_steps) == ("official", "official", 7)
+
+
+@pytest.mark.parametrize("preset", ["offical", "[official]"])
+def test_an_unknown_preset_is_refused(preset):
+    with pytest.raises(InputError, match=r"dsrl\.preset: input should be 'ours'"):
+        load_recipe("cityscapes_dootmaan", overrides=[f"dsrl.preset={preset}"])
 
 
 @pytest.mark.parametrize(

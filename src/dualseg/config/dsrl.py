@@ -54,7 +54,7 @@ class DsrlSettings(Section):
 
     Weights and the L1 distance are the paper's. `stage` 1 trains SSSR, 2 adds SISR, 3 adds feature
     affinity. `preset` fills every key that is not given with the choice of a public port, so that
-    its claims can be tested; `ours` follows the paper.
+    its claims can be tested; `ours` follows the paper. See also `make_room_for_preset`.
     """
 
     enabled: bool = False
@@ -95,3 +95,23 @@ class DsrlSettings(Section):
             "frozen",
         )
         return {name: getattr(self, name) for name in names}
+
+
+def make_room_for_preset(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Takes the values of one preset away where another one is laid on top.
+
+    A value equal to the preset's counts as the preset's, also where somebody has written it out, as
+    every run's `config.yaml` does. All others are of the recipe's own choice and stay.
+
+    Args:
+        below: Plain values of this section.
+        over: Those that will be laid on them.
+
+    Returns:
+        All of `below` where `over` names no other preset; what is no preset is left to the check.
+    """
+    before, after = (str(section.get("preset", "ours")) for section in (below, over))
+    if "preset" not in over or before == after or not {before, after} <= DSRL_PRESETS.keys():
+        return dict(below)
+    filled = DsrlSettings.model_validate({"preset": before}).model_dump(mode="json")
+    return {key: v for key, v in below.items() if key not in filled or v != filled[key]}

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from dualseg.config.data import DataSettings
 from dualseg.config.distillation import DistillationSettings
-from dualseg.config.dsrl import DsrlSettings
+from dualseg.config.dsrl import DsrlSettings, make_room_for_preset
 from dualseg.config.loss import LossSettings
 from dualseg.config.model import ModelSettings
 from dualseg.config.runtime import RuntimeSettings
@@ -68,7 +68,8 @@ def load_recipe(
 
     A recipe may name another one under `base`, by a packaged name or by a path from its own folder:
     it begins with the other's keys and lays its own on top. Sections are laid key by key; a key's
-    value replaces the one below, also where both are mappings, such as `loss.terms`.
+    value replaces the one below, also where both are mappings, such as `loss.terms`. Another
+    `dsrl.preset` also replaces what below it is only the preset's, written out or not.
 
     Args:
         source: A YAML file, the name of a packaged recipe, or None for the defaults.
@@ -84,9 +85,10 @@ def load_recipe(
     settings = _lay({"training": {"max_epochs": 50}}, dict(defaults or {}))
     settings = _lay(settings, _read_with_bases(_find(source)) if source else {})
     lengths: set[str] = set()
-    for override in overrides:
-        dots = override.partition("=")[0].count(".")
-        given = parse_override(override)
+    changes = [(parse_override(text), text.partition("=")[0].count(".")) for text in overrides]
+    for given, _ in changes:  # before any is laid: their own values stay, whatever their order
+        settings = _make_room(settings, given)
+    for given, dots in changes:
         lengths |= _lengths(given)
         settings = _lay(settings, given, dots=dots)
     if len(lengths) > 1:
@@ -149,7 +151,8 @@ def _read_with_bases(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]
         raise InputError(f"{path}: base is {base!r}; give a packaged recipe's name or a path")
     packaged = _packaged(base)
     below = packaged if packaged.is_file() else _find(path.parent / base)
-    return _lay(_read_with_bases(below, (*above, path.resolve())), content)
+    base_content = _read_with_bases(below, (*above, path.resolve()))
+    return _lay(_make_room(base_content, content), content)
 
 
 def _packaged(name: str) -> Path:
@@ -180,6 +183,14 @@ def _lay(base: dict[str, Any], over: dict[str, Any], *, dots: int = 0) -> dict[s
     ):
         base = {**base, "training": {k: v for k, v in training.items() if k not in LENGTHS}}
     return _merge(base, over, Recipe, dots)
+
+
+def _make_room(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` without the values of a preset that `over` exchanges for another."""
+    below, given = base.get("dsrl"), over.get("dsrl")
+    if isinstance(below, Mapping) and isinstance(given, Mapping):
+        return {**base, "dsrl": make_room_for_preset(below, given)}
+    return base
 
 
 def _lengths(settings: Mapping[str, Any]) -> set[str]:
