@@ -13,7 +13,8 @@ class HeadOutput(NamedTuple):
 
     Attributes:
         features: (B, out_channels, h, w)
-        side_features: One (B, C_i, h_i, w_i) for each entry of the head's `side_info`.
+        side_features: One (B, C_i, h_i, w_i) for each entry of the head's `side_info`. Outside
+            training there may be none: a head leaves out what only they need.
     """
 
     features: Tensor
