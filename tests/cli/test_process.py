@@ -111,6 +111,7 @@ def test_a_full_disk_is_one_message_and_nothing_half_written(street, recipe, tmp
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (2, ""), err
     assert "no space left to write" in err
+    assert f"No step is saved yet; dualseg resume {run} begins anew" in " ".join(err.split())
     assert "Traceback" not in err
     assert not list(run.rglob(".tmp-*"))
     assert not list((run / "checkpoints").glob("step_*"))

@@ -1,6 +1,7 @@
 """What a long run meets: full disks, requests to save, steps that are not finite, odd clocks."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from dualseg.checkpoints.store import CheckpointStore
 from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError, write_bytes
 from dualseg.training import setup
+from dualseg.training.records import history
 from dualseg.training.records.run_folder import LOCK_FILE, owned
 from dualseg.training.step import NonFiniteLossError
 from dualseg.training.trainer import resume, train
@@ -55,6 +57,47 @@ def test_a_disk_that_stays_full_ends_the_run_with_the_newest_checkpoint_intact(
         train(recipe, tmp_path, progress=told)
     assert len([line for line in told.messages if "the next save is tried" in line]) == 2
     assert CheckpointStore(tmp_path, report=print).latest().step == 3
+
+
+def fail_lines(monkeypatch, is_full) -> None:
+    """The history's lines are refused as on a full disk while `is_full(line)` says so."""
+
+    class Disk(io.FileIO):
+        def write(self, content):
+            if is_full(content):
+                super().write(content[:9])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(content)
+
+    def open_file(path, mode, **_):
+        return Disk(path, mode[0])
+
+    monkeypatch.setattr(history, "open", open_file, raising=False)
+
+
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_disk_too_full_for_a_line_for_a_while_loses_nothing(tmp_path, monkeypatch, refused):
+    train(tiny_recipe(), tmp_path / "whole")
+    left = [True] * refused
+    fail_lines(monkeypatch, lambda line: bool(left) and left.pop())
+    told = Told()
+    train(tiny_recipe(), tmp_path / "run", progress=told)
+    (warning,) = [line for line in told.messages if "The run goes on; the line is kept" in line]
+    assert "the disk is full" in warning
+    assert_same_outcome(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_disk_that_takes_no_more_lines_ends_the_run_which_can_be_resumed(tmp_path, monkeypatch):
+    train(tiny_recipe(), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        fail_lines(patch, lambda line: b'"step": 4' in line)
+        with pytest.raises(
+            DiskFullError, match=r"the disk is full.*Step 3 is saved; dualseg resume .*run goes on"
+        ):
+            train(tiny_recipe(), tmp_path / "run")
+    assert not (tmp_path / "run/metrics.jsonl").read_bytes().endswith(b"\n")
+    resume(tmp_path / "run")
+    assert_same_outcome(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_best_network_that_could_not_be_saved_leaves_the_best_one_before_it(

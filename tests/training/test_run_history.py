@@ -1,12 +1,15 @@
 import errno
+import io
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from dualseg.core.errors import InputError
 from dualseg.core.files import DiskFullError
+from dualseg.training.records import history as records_history
 from dualseg.training.records.history import History
 
 
@@ -62,8 +65,72 @@ def test_a_number_that_is_not_finite_becomes_null(history):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
 def test_a_full_disk_is_explained(tmp_path):
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    history = History(tmp_path)
     with pytest.raises(DiskFullError, match=r"metrics\.jsonl: No space left.*resume"):
-        History(tmp_path).append({"step": 1, "split": "train"})
+        history.append({"step": 1, "split": "train"})
+    with pytest.raises(DiskFullError, match=r"disk is full.*metrics\.jsonl: No space left.*resume"):
+        history.flush()
+
+
+def fail_once(monkeypatch, method) -> None:
+    """The next file opened fails in this method as on a full disk, after some bytes went out."""
+    fails = [True]
+
+    class Full(io.FileIO):
+        def write(self, content):
+            if method == "write" and fails.pop():
+                super().write(content[:7])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(content)
+
+        def close(self):
+            super().close()
+            if method == "close" and any(fails):
+                fails.clear()
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fail_sync(descriptor):
+        if fails:
+            fails.clear()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(
+        records_history, "open", lambda path, mode, **_: Full(path, mode[:1]), raising=False
+    )
+    if method == "fsync":
+        monkeypatch.setattr(os, "fsync", fail_sync)
+
+
+def write(history, *, step) -> None:
+    history.append({"step": step, "split": "train"})
+    history.flush()
+
+
+@pytest.mark.parametrize("method", ["write", "close", "fsync"])
+def test_a_line_that_a_full_disk_refused_stands_there_once_when_there_is_space(
+    history, monkeypatch, method
+):
+    with monkeypatch.context() as patch:
+        fail_once(patch, method)
+        with pytest.raises(DiskFullError, match=r"metrics\.jsonl: No space left.*resume"):
+            write(history, step=8)
+    write(history, step=10)
+    assert [entry["step"] for entry in history.entries()] == [2, 4, 4, 6, 8, 10]
+    assert history.path.read_bytes().count(b"\n") == 6
+
+
+def test_a_size_limit_that_cuts_a_line_in_two_loses_nothing(history):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (history.path.stat().st_size + 7, hard))
+    try:
+        with pytest.raises(DiskFullError, match="no space left"):
+            history.append({"step": 8, "split": "train"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(History(history.path.parent).entries()) == 4
+    history.flush()
+    assert [entry["step"] for entry in history.entries()] == [2, 4, 4, 6, 8]
+    assert history.path.read_bytes().count(b"\n") == 5
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

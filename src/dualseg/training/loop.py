@@ -88,6 +88,7 @@ class TrainingLoop:
     _saved_step: int = 0
     _saved_best: tuple[int | None, float | None] = (None, None)  # step and mIoU
     _failed_saves: list[DiskFullError] = field(default_factory=list)
+    _history_is_behind: bool = False  # the disk has not taken the history's last line
     _pace: "_Pace" = field(default_factory=lambda: _Pace())
 
     def run(self, stop: StopRequest) -> None:
@@ -232,7 +233,13 @@ class TrainingLoop:
             return
         step = self.position.step
         entry = {"step": step, "epoch": self.plan.epoch(step), "split": split, **numbers}
-        self.history.append(entry)
+        try:
+            self.history.append(entry)
+            self._history_is_behind = False
+        except DiskFullError as error:
+            if not self._history_is_behind:
+                self.progress.message(f"warning: {error}. The run goes on; the line is kept")
+            self._history_is_behind = True
         self.trackers.entry(entry)
 
     def _save(self, *, is_last_chance: bool) -> None:
@@ -247,7 +254,8 @@ class TrainingLoop:
             except DiskFullError as error:
                 self._failed_saves.append(error)
                 if is_last_chance or len(self._failed_saves) >= MOST_FAILED_SAVES:
-                    raise self._failed_saves[0] from error
+                    first = self._failed_saves[0]
+                    raise DiskFullError(f"{first}. {self._what_is_saved()}") from error
                 # No later checkpoint holds a best network that could not be saved.
                 self.position.best_step, self.position.best_miou = self._saved_best
                 self.progress.message(f"warning: {error}. The run goes on; the next save is tried")
@@ -255,6 +263,12 @@ class TrainingLoop:
             self._failed_saves.clear()
         self.unsaved = False
         self._note_saved()
+
+    def _what_is_saved(self) -> str:
+        run_folder, steps = self.store.folder.parent, self.store.steps()
+        if not steps:
+            return f"No step is saved yet; dualseg resume {run_folder} begins anew"
+        return f"Step {steps[-1]} is saved; dualseg resume {run_folder} goes on from there"
 
     def _note_saved(self) -> None:
         self._saved_step = self.position.step
