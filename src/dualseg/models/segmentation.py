@@ -175,7 +175,7 @@ class SegmentationModel(nn.Module):
     def prune(self) -> "SegmentationModel":
         """The same network without its auxiliary heads: same weights, bit-identical logits.
 
-        Its parts are this network's own, and stay in training or evaluation mode as each of them is.
+        Its parts are this network's own and stay as each is, in training or evaluation mode.
         """
         pruned = SegmentationModel(
             self.backbone,
