@@ -63,6 +63,16 @@ def test_what_is_not_there_and_what_is_there_twice():
         moves.move("b", "x")
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool, torch.complex64])
+def test_a_weight_that_holds_no_fractions_is_refused_by_the_sources_name(dtype):
+    moves = translator(
+        bn__weight=torch.ones(2, dtype=dtype), bn__num_batches_tracked=torch.tensor(3)
+    )
+    assert moves.take("bn.num_batches_tracked") == 3
+    with pytest.raises(InputError, match=r"a library: bn\.weight is \w+, but weights are floating"):
+        moves.move("bn", "norm")
+
+
 def test_copies_are_dropped_only_if_they_are_copies():
     moves = translator(features__w=ones(2), low__w=ones(2))
     moves.drop_copies("low", of="features")

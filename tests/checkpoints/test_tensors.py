@@ -93,6 +93,33 @@ def test_every_difference_of_names_and_shapes_is_listed_at_once():
     assert "file.safetensors" in caught.value.headline
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_fractions_may_be_of_another_precision(dtype):
+    require_same_tensors({"w": torch.ones(2, dtype=dtype)}, {"w": torch.ones(2)}, origin="x")
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_other_numbers_are_no_weights(dtype):
+    with pytest.raises(InputError, match=r"wrong type: w is \w+, the network needs float32"):
+        require_same_tensors({"w": torch.ones(2, dtype=dtype)}, {"w": torch.ones(2)}, origin="x")
+
+
+COUNTER = {"num_batches_tracked": torch.tensor(7)}
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.float32, torch.bfloat16])
+def test_a_counter_may_have_any_type_that_holds_whole_numbers(dtype):
+    found = {"num_batches_tracked": torch.tensor(7, dtype=dtype)}
+    require_same_tensors(found, COUNTER, origin="x")
+
+
+@pytest.mark.parametrize("value", [7.5, 1e30, float("inf"), float("nan"), True, 7j])
+def test_a_counter_is_a_whole_number(value):
+    found = {"num_batches_tracked": torch.tensor(value)}
+    with pytest.raises(InputError, match=r"wrong type: num_batches_tracked .* needs int64"):
+        require_same_tensors(found, COUNTER, origin="x")
+
+
 def test_nan_and_infinity_are_counted_by_name():
     bad = torch.tensor([1.0, float("nan"), float("inf")])
     with pytest.raises(InputError, match="b: 2 of 3 values"):

@@ -141,10 +141,11 @@ def read_run_config(path: str | Path) -> Recipe | None:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str) -> None:
-    """Copies weights into a network; names and shapes must agree one to one.
+    """Copies weights into a network; names, shapes and kinds of numbers must agree one to one.
 
     Raises:
-        InputError: They do not; everything missing, left over and wrongly shaped is listed.
+        InputError: They do not; everything missing, left over, wrongly shaped and of a wrong type
+            is listed.
     """
     require_same_tensors(weights, model.state_dict(), origin=origin)
     model.load_state_dict(weights)

@@ -44,10 +44,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def require_same_tensors(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str
 ) -> None:
-    """Names and shapes must agree one to one.
+    """Names and shapes must agree one to one, and every tensor must hold the kind of numbers the
+    network calculates with.
+
+    Floating-point numbers may be of another precision. A counter of batches, which other tools
+    write as they please, may have any type as long as it is a whole number.
 
     Raises:
-        InputError: One message that lists what is missing, left over and wrongly shaped.
+        InputError: One message that lists what is missing, left over, wrongly shaped and of a
+            wrong type.
     """
     problems = [f"missing: {name}" for name in expected if name not in found]
     problems += [f"unexpected: {name}" for name in found if name not in expected]
@@ -55,6 +60,11 @@ def require_same_tensors(
         f"wrong shape: {name} is {_shape(found[name])}, the network needs {_shape(tensor)}"
         for name, tensor in expected.items()
         if name in found and found[name].shape != tensor.shape
+    ]
+    problems += [
+        f"wrong type: {name} is {_type(found[name])}, the network needs {_type(tensor)}"
+        for name, tensor in expected.items()
+        if name in found and not _converts(found[name], tensor.dtype)
     ]
     if problems:
         raise InputError(
@@ -89,6 +99,19 @@ def shorten(lines: Iterable[str]) -> list[str]:
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(str(size) for size in tensor.shape) or "a single number"
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _converts(tensor: Tensor, to: torch.dtype) -> bool:
+    """Whether the numbers mean the same in the other type, but for the rounding of fractions."""
+    if tensor.dtype == to:
+        return True
+    if to.is_floating_point or tensor.is_complex() or torch.bool in (tensor.dtype, to):
+        return to.is_floating_point and tensor.is_floating_point()
+    return torch.equal(tensor.to(to).double(), tensor.double())
 
 
 def _guess(path: Path) -> str:

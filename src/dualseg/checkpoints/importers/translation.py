@@ -35,6 +35,7 @@ from dualseg.core.facts import IMAGENET_MEAN, IMAGENET_STD
 from dualseg.core.labels import LabelSpec
 
 MAPPING_VERSION = 1
+COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,18 @@ class Translator:
         """One tensor out of the source, to be put back by `put`, changed or not.
 
         Raises:
-            InputError: It is not there, or was taken before.
+            InputError: It is not there, was taken before, or holds anything but fractions where it
+                is no counter of batches: what is edited below would become fractions unseen.
         """
         if name not in self.left:
             raise InputError(f"{self.origin}: there is no tensor {name}; is this the file?")
-        return self.left.pop(name)
+        tensor = self.left.pop(name)
+        if not tensor.is_floating_point() and not name.endswith(COUNTER):
+            raise InputError(
+                f"{self.origin}: {name} is {str(tensor.dtype).removeprefix('torch.')}, but weights "
+                "are floating-point numbers; a quantised network must be saved as it was before"
+            )
+        return tensor
 
     def put(self, name: str, tensor: Tensor) -> None:
         """Gives our network a tensor.
@@ -231,7 +239,7 @@ class Translator:
         for name in list(weights):
             norm, _, last = name.rpartition(".")
             if last == "running_mean":  # 1: statistics are there, so some batch was seen
-                weights.setdefault(f"{norm}.num_batches_tracked", torch.tensor(1))
+                weights.setdefault(f"{norm}.{COUNTER}", torch.tensor(1))
         return weights, self.dropped
 
 
