@@ -256,3 +256,51 @@ def test_every_peel_is_told():
         "took off the prefix 'module.'",
         "took off the prefix 'net.'",
     )
+
+
+LEFT_OUT = "left out what stood beside the network: "
+
+
+@pytest.mark.parametrize(
+    ("beside", "prefix"),
+    [
+        (["n_averaged"], "module."),
+        (["loss.weight"], "model."),
+        (["criterion.ce.weight", "val_metric.confmat", "train_iou.total"], "model."),
+        (["mean", "std", "class_weights"], "net."),
+    ],
+)
+def test_what_a_wrapper_keeps_beside_its_network_is_left_out_and_named(beside, prefix):
+    peeled = peel({"state_dict": dict.fromkeys([*beside, prefix + "a", prefix + "b.mean"], W)})
+    assert list(peeled.tensors) == ["a", "b.mean"]
+    assert LEFT_OUT + ", ".join(map(repr, beside)) in peeled.notes
+
+
+def test_many_tensors_beside_a_network_are_counted():
+    peeled = peel({"model.a": W, **{f"loss.{i}": W for i in range(20)}})
+    assert peeled.notes[-1].endswith("'loss.11', ... and 8 more")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["encoder.a", "criterion.weight"],
+        ["model.a", "symmetric.b"],
+        ["loss.a", "loss.b"],
+        ["mean", "std"],
+        ["model.a", "teacher.a"],
+    ],
+)
+def test_what_no_wrapper_is_known_for_stays(names):
+    peeled = peel(dict.fromkeys(names, W))
+    assert list(peeled.tensors) == names
+    assert peeled.notes == ()
+
+
+def test_an_average_of_a_network_is_read_as_the_network(save):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    averaged = torch.optim.swa_utils.AveragedModel(network)
+    averaged.update_parameters(network)
+    checkpoint = read_foreign(save({"epoch": 3, "model_ema": averaged.state_dict()}))
+    same(checkpoint.tensors, network.state_dict())
+    assert LEFT_OUT + "'n_averaged'" in checkpoint.notes

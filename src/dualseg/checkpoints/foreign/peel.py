@@ -14,6 +14,7 @@ from dualseg.checkpoints.foreign.limits import (
     printable,
 )
 from dualseg.checkpoints.foreign.records import TensorRecord
+from dualseg.core.errors import first_few
 
 # Keys under which programs keep their weights, the better first. Averaged weights come before the
 # raw ones, except mmengine's, which swaps the two when it saves.
@@ -44,6 +45,15 @@ PREFIXES = (
     "model.",
 )
 COMPILED = "_orig_mod."
+# What a wrapper keeps beside its network, by the first part of the name: parts of the loss and of
+# the score; and, where it is a tensor of the wrapper's own, counters, class weights and the images'
+# mean and deviation.
+PARTS_BESIDE = re.compile(
+    r"(^|_)(loss|losses|criterion|criteria|metrics?|m?iou|jaccard|confmat|accuracy|acc|dice|f1)"
+    r"(_|\d|$)",
+    re.IGNORECASE,
+)
+TENSORS_BESIDE = re.compile(r"n_averaged|initted|step|(\w+_)?(mean|std|weights?)")
 MAX_SHOWN = 12
 
 
@@ -144,17 +154,26 @@ def _split(
 
 def _without_prefixes(tensors: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     while True:
-        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), None)
-        if prefix is None:
+        network = {name: value for name, value in tensors.items() if not _is_beside(name)}
+        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in network)), None)
+        if prefix is None or not network:
             break
         notes.append(f"took off the prefix {prefix!r}")
-        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+        beside = first_few([repr(name) for name in tensors if name not in network], MAX_SHOWN)
+        if beside:
+            notes.append(f"left out what stood beside the network: {', '.join(beside)}")
+        tensors = {name.removeprefix(prefix): value for name, value in network.items()}
     if any(COMPILED in name for name in tensors):
         notes.append(f"took {COMPILED!r} out of names")
         renamed = {name.replace(COMPILED, ""): value for name, value in tensors.items()}
         if len(renamed) == len(tensors):
             tensors = renamed
     return tensors
+
+
+def _is_beside(name: str) -> bool:
+    first, dot, _ = name.partition(".")
+    return bool(PARTS_BESIDE.search(first) if dot else TENSORS_BESIDE.fullmatch(first))
 
 
 def _is_tensor(value: Any) -> bool:
