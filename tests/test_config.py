@@ -333,3 +333,12 @@ def test_a_recipe_cannot_be_changed():
     assert isinstance(recipe, Recipe)
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 3
+
+
+def test_a_temperature_is_for_rare_class_sampling_only():
+    rare = ["data.sampling=rare_classes"]
+    with pytest.raises(InputError, match=r"sampling_temperature 0.5 has no effect.*rare_classes"):
+        load_recipe(None, overrides=["data.sampling_temperature=0.5"])
+    chosen = load_recipe(None, overrides=["data.sampling_temperature=0.5", *rare])
+    assert chosen.data.sampling_temperature == 0.5
+    assert load_recipe(None, overrides=["data.sampling_temperature=0.1"]) == load_recipe(None)

@@ -221,6 +221,13 @@ def test_auxiliary_heads_may_have_other_losses():
     torch.testing.assert_close(auxiliary, expected)
 
 
+def test_losses_of_auxiliary_heads_that_are_not_there_are_refused():
+    loss = {"auxiliary_terms": {"dice": 1.0}}
+    with pytest.raises(InputError, match=r"auxiliary_terms dice has no effect.*auxiliary=true"):
+        objective_of(loss, num_auxiliary=0)
+    assert objective_of(loss, num_auxiliary=1).auxiliary_terms is not None
+
+
 @pytest.mark.parametrize("dsrl", [False, True])
 def test_weights_for_other_heads_are_found_before_the_training(dsrl):
     model = network(auxiliary="all", dsrl=dsrl)

@@ -75,6 +75,16 @@ class DataSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _sampling_has_a_temperature(self) -> "DataSettings":
+        default = type(self).model_fields["sampling_temperature"].default
+        if self.sampling == "uniform" and self.sampling_temperature != default:
+            raise ValueError(
+                f"sampling_temperature {self.sampling_temperature} has no effect with sampling: "
+                "uniform; leave it out, or use sampling: rare_classes"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _images_can_be_read(self) -> "DataSettings":
         faults = image_faults(self.model_dump(include=set(FIELDS)))
         if len(self.mean) != len(self.std):

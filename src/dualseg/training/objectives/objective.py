@@ -204,14 +204,19 @@ def create_objective(
         recipe: With class weights that are numbers; a rule has been resolved.
         labels: Number of classes, ignored id.
         teacher: The one of `recipe.distillation`.
-        num_auxiliary: Auxiliary heads of the network, to find a wrong number of weights before the
-            training begins.
+        num_auxiliary: Auxiliary heads of the network, to find a wrong number of weights, or terms
+            for no head, before the training begins.
 
     Raises:
         InputError: Class weights or auxiliary weights of another number than there are classes or
-            heads.
+            heads, or auxiliary terms where there is no head.
     """
     dsrl, loss = recipe.dsrl, recipe.loss
+    if loss.auxiliary_terms is not None and num_auxiliary == 0:
+        raise InputError(
+            f"loss.auxiliary_terms {', '.join(loss.auxiliary_terms)} has no effect: the network "
+            "has no auxiliary head; leave it out, or use model.auxiliary=true"
+        )
     if loss.auxiliary_weights is not None and num_auxiliary is not None:
         require_one_weight_each(loss.auxiliary_weights, num_auxiliary)
     class_weights = _class_weights(loss, labels)
