@@ -7,6 +7,8 @@ from torch import nn
 
 from dualseg.checkpoints.initial_weights import load_initial_weights
 from dualseg.config import Recipe
+from dualseg.core.facts import ModelFacts
+from dualseg.core.image_spec import ImageSpec
 from dualseg.core.processes import Processes
 from dualseg.data.catalog import Splits
 from dualseg.data.dataset import images_of
@@ -18,7 +20,9 @@ from dualseg.training.optimization.gradients import share_gradients
 from dualseg.training.optimization.synced_batch_norm import synchronize_batch_norm
 
 PARTS_THAT_MAY_BE_NEW = ("sisr_decoder.", "ftm.", "auxiliary_heads.", "host.auxiliary_heads.")
+ROUNDING = 1e-3  # of a mean; a quarter of a gray level
 
+Setting = float | tuple[float, ...] | None
 Network = SegmentationModel | DsrlModel
 
 
@@ -36,7 +40,11 @@ def start_network(
         splits: Name the classes.
         restoring: A checkpoint will fill it, so no pretrained and no initial weights are looked
             for.
-        report: Is told about initial weights.
+        report: Is told about initial weights: what is new, whose classes they were made for, and
+            whether for other input.
+
+    Raises:
+        InputError: The recipe names no network that can be, or initial weights do not fit it.
     """
     torch.manual_seed(recipe.seed)
     settings, initial = recipe.model, recipe.training.init_weights
@@ -63,10 +71,48 @@ def start_network(
         dsrl=recipe.dsrl.architecture if recipe.dsrl.enabled else False,
     )
     if initial and not restoring:
-        new = load_initial_weights(model, initial, may_be_new=PARTS_THAT_MAY_BE_NEW)
+        start = load_initial_weights(
+            model, initial, labels=splits.train.labels, may_be_new=PARTS_THAT_MAY_BE_NEW
+        )
         if report:
-            report(f"weights from {initial}; {len(new)} tensors of new parts start at random")
+            new = len(start.new_tensors)
+            report(f"weights from {initial}; {new} tensors of new parts start at random")
+            if start.about_classes:
+                report(f"warning: classes of {initial}: {start.about_classes}")
+            apart = _other_input(start.facts, recipe, images_of(splits.train))
+            if apart:
+                report(
+                    f"warning: {initial} was trained on other input than this run's: "
+                    f"{'; '.join(apart)}; what it knows of images may not hold for these"
+                )
     return model
+
+
+def _other_input(facts: ModelFacts, recipe: Recipe, images: ImageSpec) -> list[str]:
+    """What the network that gave its weights saw otherwise, name by name."""
+    pairs = [
+        ("mean", facts.mean, recipe.data.mean),
+        ("std", facts.std, recipe.data.std),
+        ("channels", facts.images.channels, images.channels),
+        ("min_value", facts.images.min_value, images.min_value),
+        ("max_value", facts.images.max_value, images.max_value),
+    ]
+    return [
+        f"{name} was {_shown(theirs)}, is {_shown(ours)}"
+        for name, theirs, ours in pairs
+        if not _is_same(theirs, ours)
+    ]
+
+
+def _is_same(theirs: Setting, ours: Setting) -> bool:
+    """Means that differ by rounding alone, such as 123.675 / 255, are the same."""
+    if isinstance(theirs, tuple) and isinstance(ours, tuple) and len(theirs) == len(ours):
+        return all(abs(a - b) < ROUNDING for a, b in zip(theirs, ours, strict=True))
+    return theirs == ours
+
+
+def _shown(value: Setting) -> str:
+    return str([round(number, 4) for number in value] if isinstance(value, tuple) else value)
 
 
 def network_to_train(
@@ -78,7 +124,7 @@ def network_to_train(
         synchronize_batch_norm(model)
     if training.checkpoint_activations:
         host = model.host if isinstance(model, DsrlModel) else model
-        checkpoint_activations(host.backbone)
+        checkpoint_activations(host.backbone, in_channels=model.architecture["in_channels"])
     network: nn.Module = model
     if training.compile:
         network = torch.compile(network)  # type: ignore[assignment]
