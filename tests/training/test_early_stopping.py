@@ -90,3 +90,34 @@ def test_more_patience_lets_a_stopped_run_go_on(tmp_path):
     train(tiny_recipe(PATIENT), tmp_path)
     result = resume(tmp_path, overrides=["training.patience=4"])
     assert (result.step, result.best_miou) == (10, 0.9)
+
+
+@pytest.mark.usefixtures("given_scores")
+def test_a_run_that_stopped_early_says_when_and_why_and_how_to_go_on(tmp_path):
+    train(tiny_recipe(PATIENT), tmp_path)
+    told = Told()
+    assert resume(tmp_path, progress=told).step == 8
+    (message,) = [line for line in told.messages if "stopped early" in line]
+    assert "after step 8 of 10: the score had not risen for 2 validations" in message
+    assert "--set training.patience=4" in message
+    assert not any("is finished" in line for line in told.messages)
+
+
+@pytest.mark.usefixtures("given_scores")
+def test_more_steps_let_a_stopped_run_go_on_with_new_patience(tmp_path, monkeypatch):
+    monkeypatch.setitem(SCORES, 10, 0.6)
+    monkeypatch.setitem(SCORES, 12, 0.6)
+    train(tiny_recipe(PATIENT), tmp_path)
+    told = Told()
+    result = resume(tmp_path, overrides=["training.max_steps=20"], progress=told)
+    assert (result.step, result.best_miou) == (12, 0.6)  # two more validations without a rise
+    assert any("stopped early, after step 8 of 10; with 20 steps" in line for line in told.messages)
+    told = Told()
+    assert resume(tmp_path, progress=told).step == 12
+    assert any("stopped early, after step 12 of 20" in line for line in told.messages)
+
+
+@pytest.mark.usefixtures("given_scores")
+def test_fewer_steps_are_no_reason_to_go_on(tmp_path):
+    train(tiny_recipe(PATIENT), tmp_path)
+    assert resume(tmp_path, overrides=["training.max_steps=9"]).step == 8

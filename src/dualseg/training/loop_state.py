@@ -31,8 +31,17 @@ def loop_tensors(loop: TrainingLoop) -> dict[str, Tensor]:
     return {f"{PREFIX}/{name}": tensor for name, tensor in tensors.items()}
 
 
-def restore_loop(loop: TrainingLoop, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `loop_tensors`; a run that had stopped early is at its end again."""
+def restore_loop(loop: TrainingLoop, tensors: Mapping[str, Tensor], *, planned_before: int) -> None:
+    """The inverse of `loop_tensors`; a run that had stopped early is at its end again.
+
+    Where it is asked for more steps than it was planned for then, it goes on: its patience begins
+    anew, and the score that counts as a rise stays the one before.
+
+    Args:
+        loop: Is filled.
+        tensors: Of a checkpoint.
+        planned_before: Length of the run, in steps, when that was written.
+    """
     saved = {
         name.removeprefix(f"{PREFIX}/"): tensor.item()
         for name, tensor in tensors.items()
@@ -48,5 +57,11 @@ def restore_loop(loop: TrainingLoop, tensors: Mapping[str, Tensor]) -> None:
         scaler.load_state_dict(
             {**scaler.state_dict(), "scale": saved[SCALE], "_growth_tracker": int(saved[GROWTH])}
         )
+    if stopping.is_over and loop.plan.max_steps > planned_before:
+        loop.progress.message(
+            f"the run had stopped early, after step {loop.position.step} of {planned_before}; with "
+            f"{loop.plan.max_steps} steps it goes on, and training.patience counts anew"
+        )
+        stopping.waited = 0
     if stopping.is_over:
         loop.position.max_steps = loop.position.step

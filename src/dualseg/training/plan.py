@@ -70,7 +70,7 @@ def create_plan(
             f"the training split has {num_images} images, which do not fill one batch of "
             f"{training.batch_size}; use training.batch_size={max(1, num_images)} or less"
         )
-    max_steps = training.max_steps or (training.max_epochs or 0) * steps_per_epoch
+    max_steps = run_length(training, steps_per_epoch)
     rare_enough = math.ceil(max_steps / MOST_EVALUATIONS)
     eval_every = training.eval_every or max(steps_per_epoch, rare_enough)
     return Plan(
@@ -80,3 +80,8 @@ def create_plan(
         checkpoint_every=training.checkpoint_every or eval_every,
         log_every=training.log_every,
     )
+
+
+def run_length(training: TrainingSettings, steps_per_epoch: int) -> int:
+    """Steps of the whole run."""
+    return training.max_steps or (training.max_epochs or 0) * steps_per_epoch

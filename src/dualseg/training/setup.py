@@ -12,7 +12,7 @@ import dualseg
 from dualseg.checkpoints.model_files import load_weights
 from dualseg.checkpoints.store import Checkpoint, CheckpointStore
 from dualseg.checkpoints.training_state import Position, TrainingState
-from dualseg.config import Recipe
+from dualseg.config import Recipe, TrainingSettings
 from dualseg.core.facts import ModelFacts
 from dualseg.core.processes import ALONE, Processes
 from dualseg.data.catalog import Splits
@@ -42,7 +42,7 @@ from dualseg.training.optimization.optimizers import (
     restore_optimizer,
 )
 from dualseg.training.optimization.schedules import lr_factor_of
-from dualseg.training.plan import create_plan
+from dualseg.training.plan import create_plan, run_length
 from dualseg.training.progress import Progress
 from dualseg.training.records.history import History
 from dualseg.training.records.trackers.draw import draw_network
@@ -162,7 +162,9 @@ def restore(loop: TrainingLoop, checkpoint: Checkpoint, state: TrainingState) ->
         }
     load_weights(loop.model, weights, origin=origin)
     restore_optimizer(loop.take_step.optimizer, loop.model, state.tensors)
-    restore_loop(loop, state.tensors)
+    before = TrainingSettings.model_validate(state.recipe["training"])
+    planned_before = run_length(before, loop.plan.steps_per_epoch)
+    restore_loop(loop, state.tensors, planned_before=planned_before)
     loop.unsaved = False
 
 

@@ -298,7 +298,7 @@ def _go_on(
         store.point(step, state.position.best_step)
         loop.history.rewind(step, state.position.evaluated_step)
     if loop.position.is_finished:
-        progress.message(f"{run_folder}: the run is finished, {step} steps are done")
+        progress.message(f"{run_folder}: {_why_nothing_is_left(loop)}")
         return _result(loop, run_folder)
     progress.message(f"{run_folder}: going on after step {step} of {max_steps}")
     return _run(loop, run_folder)
@@ -357,6 +357,18 @@ def _run(loop: TrainingLoop, run_folder: Path) -> TrainingResult:
 def _result(loop: TrainingLoop, run_folder: Path) -> TrainingResult:
     position = loop.position
     return TrainingResult(run_folder, position.step, position.best_miou, position.evaluation)
+
+
+def _why_nothing_is_left(loop: TrainingLoop) -> str:
+    step, stopping = loop.position.step, loop.stopping
+    if step == loop.plan.max_steps:
+        return f"the run is finished, {step} steps are done"
+    return (
+        f"the run stopped early, after step {step} of {loop.plan.max_steps}: the score had not "
+        f"risen for {stopping.waited} validations (training.patience {stopping.patience}). To go "
+        f"on, resume it with --set training.patience={2 * stopping.waited}, or with null for none, "
+        "or with more steps than it was planned for"
+    )
 
 
 def _say_what_a_new_length_means(recipe: Recipe, state: TrainingState, progress: Progress) -> None:
