@@ -16,6 +16,7 @@ from dualseg.checkpoints.tensors import pack_tensors, read_tensors
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts, default_labels
 from dualseg.core.files import DiskFullError
+from dualseg.core.labels import LabelSpec, voc_palette
 from dualseg.models.catalog import create_model
 
 STAGED = ("sisr_decoder.", "ftm.")
@@ -273,7 +274,7 @@ def test_each_stage_starts_from_the_one_before(tmp_path, stage, fresh):
     path = save(tmp_path / "before", before)
     model = dsrl_network(stage, seed=2)
     own = {name: value.clone() for name, value in model.state_dict().items()}
-    new = load_initial_weights(model, path, may_be_new=STAGED)
+    new = load_initial_weights(model, path, labels=default_labels(3), may_be_new=STAGED).new_tensors
     assert new
     assert all(name.startswith(fresh) for name in new)
     for name, value in model.state_dict().items():
@@ -288,19 +289,25 @@ def test_damaged_initial_weights_are_refused(tmp_path):
     content[-2] ^= 1
     (path / "model.safetensors").write_bytes(content)
     with pytest.raises(InputError, match=r"is damaged.*model\.safetensors has changed"):
-        load_initial_weights(dsrl_network(1, seed=2), path, may_be_new=STAGED)
+        load_initial_weights(
+            dsrl_network(1, seed=2), path, labels=default_labels(3), may_be_new=STAGED
+        )
 
 
 def test_a_later_stage_does_not_fit_an_earlier_one(tmp_path):
     path = save(tmp_path / "later", dsrl_network(2, seed=1))
     with pytest.raises(InputError, match=r"unexpected: sisr_decoder\."):
-        load_initial_weights(dsrl_network(1, seed=2), path, may_be_new=STAGED)
+        load_initial_weights(
+            dsrl_network(1, seed=2), path, labels=default_labels(3), may_be_new=STAGED
+        )
 
 
 def test_parts_that_were_not_declared_new_must_be_in_the_file(tmp_path):
     path = save(tmp_path / "before", dsrl_network(1, seed=1))
     with pytest.raises(InputError, match=r"missing: sisr_decoder\."):
-        load_initial_weights(dsrl_network(2, seed=2), path, may_be_new=("ftm.",))
+        load_initial_weights(
+            dsrl_network(2, seed=2), path, labels=default_labels(3), may_be_new=("ftm.",)
+        )
 
 
 def plain_network(*, num_classes: int = 3) -> nn.Module:
@@ -321,7 +328,8 @@ def filled_from(path: Path, plain: nn.Module, kind: str) -> tuple[nn.Module, tup
     )
     save_model(path, plain, facts)
     model = dsrl_network_of(kind)
-    return model, load_initial_weights(model, path, may_be_new=STAGED)
+    start = load_initial_weights(model, path, labels=default_labels(3), may_be_new=STAGED)
+    return model, start.new_tensors
 
 
 def test_a_plain_network_becomes_the_host(tmp_path):
@@ -383,3 +391,76 @@ def test_a_label_decoder_without_such_a_classifier_starts_anew(tmp_path, kind):
 
     predictor = [name for name in dsrl_network_of(kind).state_dict() if ".predictor." in name]
     assert set(new) == set(predictor)
+
+
+def labels_of(*names: str) -> LabelSpec:
+    return LabelSpec(class_names=names, palette=voc_palette(len(names)))
+
+
+def trained_on(folder: Path, *names: str, dsrl: dict | bool = False) -> nn.Module:
+    torch.manual_seed(1)
+    trained = create_model("fcn", backbone="test_resnet", num_classes=len(names), dsrl=dsrl).eval()
+    save_model(folder, trained, ModelFacts(trained.architecture, labels_of(*names)))
+    return trained
+
+
+def started_on(folder: Path, *names: str, dsrl: dict | bool = False) -> tuple[nn.Module, str]:
+    torch.manual_seed(2)
+    model = create_model("fcn", backbone="test_resnet", num_classes=len(names), dsrl=dsrl).eval()
+    start = load_initial_weights(model, folder, labels=labels_of(*names), may_be_new=STAGED)
+    return model, start.about_classes
+
+
+def test_the_same_classes_in_the_same_order_are_taken_as_they_are(tmp_path):
+    trained = trained_on(tmp_path, "road", "car")
+    model, said = started_on(tmp_path, "road", "car")
+    assert said is None
+    assert torch.equal(model.predictor.conv.weight, trained.predictor.conv.weight)
+
+
+@pytest.mark.parametrize("kind", [None, "deconvolution", "pixel_shuffle", "official", "sanje2v"])
+def test_the_same_classes_in_another_order_give_their_logits_in_that_order(tmp_path, kind):
+    dsrl = {"stage": 1, "sssr": kind} if kind else False
+    trained = trained_on(tmp_path, "road", "car", "sky", dsrl=dsrl)
+    model, said = started_on(tmp_path, "sky", "road", "car", dsrl=dsrl)
+    assert said.endswith("kept by name: sky, road, car; begun anew: none")
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = trained(images).logits[:, [2, 0, 1]]
+        torch.testing.assert_close(model(images).logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_classes_the_weights_do_not_know_begin_anew(tmp_path):
+    trained = trained_on(tmp_path, "road", "car")
+    model, said = started_on(tmp_path, "cat", "Road")
+    assert said.endswith("kept by name: Road; begun anew: cat")
+    torch.manual_seed(2)
+    fresh = create_model("fcn", backbone="test_resnet", num_classes=2).predictor.conv.weight
+    assert torch.equal(model.predictor.conv.weight[1], trained.predictor.conv.weight[0])
+    assert torch.equal(model.predictor.conv.weight[0], fresh[0])
+
+
+def test_rows_of_a_plain_network_are_ordered_in_the_label_decoder(tmp_path):
+    trained = trained_on(tmp_path, "road", "car")
+    model, _ = started_on(tmp_path, "car", "road", dsrl={"stage": 1})
+    coarse = model.host.predictor.coarse[0].weight
+    assert torch.equal(coarse, trained.predictor.conv.weight.flip(0))
+
+
+def test_weights_that_only_number_their_classes_keep_their_rows(tmp_path):
+    trained = trained_on(tmp_path, "class_0", "class_1")
+    model, said = started_on(tmp_path, "cat", "dog")
+    assert said == "it does not name its classes; their rows are kept in order for cat, dog"
+    assert torch.equal(model.predictor.conv.weight, trained.predictor.conv.weight)
+
+
+def test_weights_for_another_number_of_classes_are_refused_with_both_lists(tmp_path):
+    trained_on(tmp_path, "road", "car", "sky")
+    with pytest.raises(InputError, match=r"3 classes \(road, car, sky\).* has 2 \(road, car\)"):
+        started_on(tmp_path, "road", "car")
+
+
+def test_a_label_decoder_says_that_it_leaves_out_a_classifier_for_another_number(tmp_path):
+    trained_on(tmp_path, "road", "car", "sky")
+    _, said = started_on(tmp_path, "road", "car", dsrl={"stage": 1})
+    assert said.endswith("no row of its classifier is used, all begin anew")

@@ -14,6 +14,7 @@ from dualseg.config import load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.core.files import DiskFullError
+from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import Splits
 from dualseg.data.faults import DatasetError, Fault
@@ -330,6 +331,29 @@ def test_initial_weights_are_loaded_and_not_looked_for_on_resume(tmp_path):
 
     bias = load_file(tmp_path / "run/checkpoints/last/model.safetensors")["classifier.bias"]
     assert bias.tolist() == pytest.approx([3.0, 3.0], abs=1e-3)
+
+
+def messages_with_weights_of(folder, **facts) -> list[str]:
+    model = TinyNetwork()
+    facts = ModelFacts(architecture=model.architecture, labels=LABELS, **facts)
+    save_model(folder / "before", model, facts)
+    told = Told()
+    settings = {"init_weights": str(folder / "before"), "max_steps": 1, "warmup_steps": 0}
+    train(tiny_recipe({"training": settings}), folder / "run", progress=told)
+    return [line for line in told.messages if str(folder / "before") in line]
+
+
+def test_initial_weights_that_saw_other_input_are_warned_of(tmp_path):
+    images = ImageSpec(channels=(3, 2, 1), max_value=4095)
+    _, warning = messages_with_weights_of(tmp_path, mean=(0.5, 0.5, 0.5), images=images)
+    assert "mean was [0.5, 0.5, 0.5], is [0.485, 0.456, 0.406]" in warning
+    assert "channels was [3, 2, 1], is 3; max_value was 4095, is None" in warning
+    assert "std" not in warning
+
+
+def test_initial_weights_whose_mean_was_rounded_otherwise_are_not(tmp_path):
+    mean = (123.675 / 255, 116.28 / 255, 103.53 / 255)
+    assert len(messages_with_weights_of(tmp_path, mean=mean)) == 1
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoint_is_good(tmp_path, monkeypatch):

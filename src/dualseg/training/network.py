@@ -78,7 +78,7 @@ def start_network(
             new = len(start.new_tensors)
             report(f"weights from {initial}; {new} tensors of new parts start at random")
             if start.about_classes:
-                report(f"warning: classes of {initial}: {start.about_classes}")
+                report(f"warning: {initial}: {start.about_classes}")
             apart = _other_input(start.facts, recipe, images_of(splits.train))
             if apart:
                 report(

@@ -71,11 +71,31 @@ def replace_classes(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         fresh = create_model(**{**architecture, "num_classes": new.num_classes}).state_dict()
+    return keep_known_rows(weights, fresh, classifier_tensors(architecture), old, new)
+
+
+def keep_known_rows(
+    weights: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    classifiers: Mapping[str, tuple[int, ...]],
+    old: LabelSpec,
+    new: LabelSpec,
+) -> Replaced:
+    """As `replace_classes`, where the network for the new classes is there already.
+
+    Args:
+        weights: Of the network for the old classes.
+        fresh: Of the network for the new ones, as it starts.
+        classifiers: As `classifier_tensors`; those that `weights` lacks are passed over.
+        old: Classes the rows stand for now.
+        new: Classes wanted.
+    """
     row_of = _rows_by_name(old)
     sources = [row_of.get(name.casefold()) for name in new.class_names]
     replaced = dict(weights)
-    for name, axes in classifier_tensors(architecture).items():
-        replaced[name] = _with_known_rows(fresh[name], weights[name], axes, sources)
+    for name, axes in classifiers.items():
+        if name in weights:
+            replaced[name] = _with_known_rows(fresh[name], weights[name], axes, sources)
     named = list(zip(new.class_names, sources, strict=True))
     return Replaced(
         replaced,
@@ -93,19 +113,27 @@ def _with_known_rows(
 ) -> Tensor:
     """`fresh` with what `old` holds for known classes, on every axis that follows the classes.
 
-    A transposed convolution from classes to classes has two such axes.
+    A transposed convolution from classes to classes has two such axes; one before a pixel shuffle
+    has several rows for each class, side by side.
     """
-    rows = torch.tensor([row for row, source in enumerate(sources) if source is not None]).long()
-    known = torch.tensor([source for source in sources if source is not None]).long()
+    rows = [row for row, source in enumerate(sources) if source is not None]
+    known = [source for source in sources if source is not None]
     taken, result = old, fresh.clone()
     place: list[Tensor | slice] = [slice(None)] * fresh.dim()
     for number, axis in enumerate(axes):
-        taken = taken.index_select(axis, known)
+        of_each = fresh.shape[axis] // len(sources)
+        taken = taken.index_select(axis, _side_by_side(known, of_each))
         shape = [1] * len(axes)
         shape[number] = -1
-        place[axis] = rows.reshape(shape)  # open mesh: every combination of known classes
-    result[tuple(place)] = taken
+        place[axis] = _side_by_side(rows, of_each).reshape(shape)  # open mesh: every combination
+    result[tuple(place)] = taken.to(result.dtype)
     return result
+
+
+def _side_by_side(classes: list[int], of_each: int) -> Tensor:
+    """Rows of these classes, where every class has `of_each` of them in a row."""
+    firsts = torch.tensor(classes, dtype=torch.int64) * of_each
+    return (firsts[:, None] + torch.arange(of_each)).flatten()
 
 
 def classifier_tensors(architecture: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
