@@ -2,7 +2,6 @@
 
 import gc
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from dualseg.checkpoints.store import CheckpointStore
 from dualseg.checkpoints.training_state import Position
 from dualseg.config import Recipe
 from dualseg.core.errors import InputError
+from dualseg.core.memory import available_memory
 from dualseg.core.processes import ALONE, Processes
 from dualseg.data.catalog import Splits, open_splits
 from dualseg.training.environment import repeatable, using_threads
@@ -312,17 +312,14 @@ def _free_on(device: torch.device) -> float:
 
 
 def _free_memory() -> float:
-    """What this process holds and could still get, in MiB.
+    """What this process holds and could still get, in MiB; a container's limit counts.
 
     Raises:
         InputError: The system does not say.
     """
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-        held = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, StopIteration, ValueError) as error:
+        return available_memory() / MIB
+    except (OSError, ValueError) as error:
         raise InputError(
             "this system does not say how much memory is free; choose training.batch_size by hand"
         ) from error
-    return free / 1024 + held / MIB
