@@ -190,3 +190,11 @@ def test_translation_leaves_the_checkpoint_alone(tmp_path):
     checkpoint = ForeignCheckpoint(tmp_path, "", "torch zip", state, {})
     importer.translate(checkpoint, "lraspp_mobilenet_v3_large")
     assert list(state) == list(before)
+
+
+def test_a_classifier_of_another_shape_is_named_before_its_rows_are_copied(tmp_path):
+    state = build("lraspp_mobilenet_v3_large").state_dict()
+    state["classifier.low_classifier.weight"] = torch.ones(21, 41, 1, 1)
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"wrong shape: predictor\.conv\.weight is 21x169x1x1"):
+        import_checkpoint(tmp_path / "a.pth", class_names=("dog", "road"))

@@ -32,6 +32,7 @@ from dualseg.checkpoints.importers.new_classes import (
 )
 from dualseg.checkpoints.importers.translation import MAPPING_VERSION, Translation
 from dualseg.checkpoints.model_files import load_weights
+from dualseg.checkpoints.tensors import require_same_tensors
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.facts import ModelFacts, default_labels
 from dualseg.core.labels import LabelSpec
@@ -127,6 +128,9 @@ def import_checkpoint(
     weights, copied, new = translation.weights, None, ()
     is_naming = _is_naming(translation, labels, count)
     if labels != old and not is_naming:
+        with torch.device("meta"):
+            outline = create_model(**architecture).state_dict()
+        require_same_tensors(weights, outline, origin=str(path))
         weights, copied, new = replace_classes(weights, architecture, old, labels)
         architecture["num_classes"] = labels.num_classes
     model = create_model(**architecture)
