@@ -101,6 +101,28 @@ def test_a_transformer_sees_the_image_padded_at_the_bottom_and_right():
         torch.testing.assert_close(feature, whole[..., :4, :3])
 
 
+@pytest.mark.parametrize(
+    "name", ["pvt_v2_b0", "nextvit_small", "ghostnetv2_100", "tresnet_m", "resnet18"]
+)
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (70, 1), (20, 20)])
+def test_an_image_may_be_smaller_than_the_windows_of_a_network(name, size):
+    backbone = on_meta(name, output_stride=32).eval()
+    features = backbone(torch.zeros(1, 3, *size, device="meta"))
+    strides = [info.stride for info in backbone.feature_info]
+    assert sizes(features) == [tuple(-(-side // s) for side in size) for s in strides]
+
+
+@torch.no_grad()
+def test_a_small_image_is_seen_padded_to_the_smallest_the_network_takes():
+    backbone = TimmBackbone("pvt_v2_b0", output_stride=32).eval()
+    assert backbone.smallest == 32
+    images = torch.randn(1, 3, 5, 70)
+    padded = torch.zeros(1, 3, 32, 70)
+    padded[..., :5, :] = images
+    for feature, whole in zip(backbone(images), backbone(padded), strict=True):
+        torch.testing.assert_close(feature, whole[..., : feature.shape[-2], :])
+
+
 def test_a_network_that_rounds_its_map_up_to_whole_patches_has_its_declared_strides():
     body = TimmBackbone("mobilevitv2_050").eval()
 

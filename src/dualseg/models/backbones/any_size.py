@@ -58,6 +58,23 @@ def padded_features(body: nn.Module, images: Tensor, multiple: int) -> list[Tens
     ]
 
 
+def small_features(
+    body: nn.Module,
+    images: Tensor,
+    multiple: int,
+    smallest: int,
+    info: Sequence[FeatureInfo],
+) -> list[Tensor]:
+    """`padded_features` of an image with a side below `smallest`, padded to that first."""
+    height, width = images.shape[-2:]
+    enlarged = F.pad(images, (0, max(0, smallest - width), 0, max(0, smallest - height)))
+    features = padded_features(body, enlarged, multiple)
+    return [
+        feature[..., : -(-height // stride), : -(-width // stride)]
+        for feature, (_, stride) in zip(features, info, strict=True)
+    ]
+
+
 def _pad(images: Tensor, multiple: int) -> Tensor:
     height, width = images.shape[-2:]
     return F.pad(images, (0, -width % multiple, 0, -height % multiple))
@@ -100,6 +117,31 @@ def find_multiple(
         except MISFITS as error:
             reason = first_line(error)
     raise InputError(f"{name} does not take images of any size ({reason}); choose another backbone")
+
+
+@torch.no_grad()
+def find_smallest(body: nn.Module, multiple: int, in_channels: int = 3) -> int:
+    """The side from which on images need no padding beyond that to `multiple`: a power of two.
+
+    Some networks pool or convolve with windows that a small image's maps do not fill.
+
+    Args:
+        body: A timm feature extractor that `measure` took.
+        multiple: As for `padded_features`.
+        in_channels: Bands of the images.
+    """
+    was_training = body.training
+    body.eval()
+    try:
+        for side in (2**exponent for exponent in range(PROBE_SIZE.bit_length() - 1)):
+            try:
+                padded_features(body, torch.zeros(1, in_channels, side, side), multiple)
+            except MISFITS:
+                continue
+            return side
+    finally:
+        body.train(was_training)
+    return PROBE_SIZE
 
 
 @torch.no_grad()

@@ -13,9 +13,11 @@ from dualseg.models.backbones.any_size import (
     MISFITS,
     dynamic_size_options,
     find_multiple,
+    find_smallest,
     measure,
     padded_features,
     probe_size,
+    small_features,
 )
 from dualseg.models.backbones.dilation import (
     FirstBlock,
@@ -50,7 +52,7 @@ class TimmBackbone(nn.Module):
     """Features of a timm network, fine to coarse, with declared channels and strides.
 
     Transformers take images of any size too: the image is padded with zeros to what the network
-    needs and the features are cropped. A plain ViT gives its last three blocks' maps, all at the
+    needs and the features are cropped. So is an image too small for a network. A plain ViT gives its last three blocks' maps, all at the
     stride of its patches, before the final norm.
 
     Args:
@@ -123,6 +125,7 @@ class TimmBackbone(nn.Module):
                 f"its deepest feature has stride {info[-1].stride}, use that"
             )
         self.feature_info = info
+        self.smallest = find_smallest(body, self.multiple, in_channels)
         self.auxiliary_index = -min(2, len(self.feature_info))
         if multi_grid is not None:
             if not hasattr(body, "layer4"):
@@ -143,6 +146,10 @@ class TimmBackbone(nn.Module):
         self.body = body
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        if self.smallest > 1 and min(images.shape[-2:]) < self.smallest:
+            return small_features(
+                self.body, images, self.multiple, self.smallest, self.feature_info
+            )
         return padded_features(self.body, images, self.multiple)
 
 
