@@ -7,6 +7,7 @@ from dualseg.core.image_spec import ImageSpec
 from dualseg.data.catalog import Splits
 from dualseg.training.objectives import distillation
 from dualseg.training.preflight import fill_in
+from dualseg.training.records.data_record import write_data_record
 from dualseg.training.same_recipe import recipe_differences, require_recipe_of
 
 
@@ -18,6 +19,7 @@ def leave_run(folder, recipe: Recipe, dataset=TinyDataset) -> None:
     splits = Splits(dataset(11), dataset(3, "val"), ())
     completed = fill_in(recipe, splits, lambda text: None)
     (folder / "config.yaml").write_text(completed.to_yaml())
+    write_data_record(folder, completed.data, splits)
 
 
 def test_mean_and_deviation_of_other_bands_are_the_runs_to_write(tmp_path):
@@ -54,3 +56,29 @@ def test_a_run_of_another_recipe_is_refused_with_what_differs(tmp_path):
     require_recipe_of(tmp_path, tiny_recipe({"training": {"num_workers": 2, "max_steps": 6}}))
     with pytest.raises(InputError, match=r"another recipe(?s:.)*seed: 5 there, 6 asked for"):
         require_recipe_of(tmp_path, tiny_recipe().model_copy(update={"seed": 6}))
+
+
+LENGTHS = {"steps": {"max_steps": 40}, "epochs": {"max_steps": None, "max_epochs": 20}}  # 40 too
+
+
+def warmed(length: str, *, training: int, dsrl: int) -> Recipe:
+    return tiny_recipe(
+        {
+            "training": {**LENGTHS[length], "warmup_steps": training},
+            "dsrl": {"enabled": True, "warmup_steps": dsrl},
+            "data": {"input_scale": 0.5, "crop_size": [64, 64]},
+        }
+    )
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_warm_up_is_compared_as_the_run_uses_it(tmp_path, length):
+    asked = warmed(length, training=30, dsrl=50)
+    leave_run(tmp_path, asked)
+    assert recipe_differences(tmp_path, asked) == []
+    used = warmed(length, training=4, dsrl=4)  # a tenth of 40 steps
+    assert recipe_differences(tmp_path, used) == []
+    assert recipe_differences(tmp_path, warmed(length, training=20, dsrl=0)) == [
+        "dsrl.warmup_steps: 4 there, 0 asked for",
+        "training.warmup_steps: 4 there, 20 asked for",
+    ]

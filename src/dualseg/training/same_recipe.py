@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from dualseg.config import Recipe, load_recipe
+from dualseg.config import Recipe, load_recipe, read_yaml
 from dualseg.core.errors import InputError
 from dualseg.core.image_spec import default_mean_std
+from dualseg.training.optimization.warm_up import shorten_warm_ups
+from dualseg.training.plan import run_length
 from dualseg.training.preflight import fill_in_network, resolve_paths
 from dualseg.training.records.changes import changed_keys, describe_changes, noted_changes
-from dualseg.training.records.run_folder import CONFIG_FILE
+from dualseg.training.records.run_folder import CONFIG_FILE, DATASET_FILE
 
 _RESULT_IS_THE_SAME = (
-    "warmup_steps",
     "eval_every",
     "checkpoint_every",
     "keep_checkpoints",
@@ -32,6 +33,11 @@ def recipe_differences(run_folder: Path, recipe: Recipe) -> list[str]:
         recipe: As asked for.
     """
     there = load_recipe(run_folder / CONFIG_FILE)
+    length = _length(run_folder, there)
+    if length is not None:
+        there, recipe = (
+            shorten_warm_ups(one, length, lambda text: None) for one in (there, recipe)
+        )
     changed = changed_keys(_comparable(there), _comparable(recipe))
     noted = [
         f"{line} from step {step} on"
@@ -60,12 +66,23 @@ def require_recipe_of(run_folder: Path, recipe: Recipe) -> None:
         )
 
 
+def _length(run_folder: Path, there: Recipe) -> int | None:
+    """Steps of the whole run; None where it is given in epochs, and their length is not noted."""
+    record = run_folder / DATASET_FILE
+    if there.training.max_steps is not None:
+        return there.training.max_steps
+    if not record.is_file():
+        return None
+    num_images = read_yaml(record)["train"]["images"]
+    return run_length(there.training, num_images // there.training.batch_size)
+
+
 def _comparable(recipe: Recipe) -> dict[str, Any]:
-    """Without what does not change a run's result, or is shortened by the run itself."""
+    """Without what does not change a run's result."""
     settings = resolve_paths(fill_in_network(recipe)).model_dump(mode="json")
     root = settings["data"]["root"]
     settings["data"]["root"] = str(Path(root).resolve()) if root else None
-    del settings["data"]["cache"], settings["runtime"], settings["dsrl"]["warmup_steps"]
+    del settings["data"]["cache"], settings["runtime"]
     for key in _RESULT_IS_THE_SAME:
         del settings["training"][key]
     return settings
