@@ -13,6 +13,7 @@ from dualseg.config import check_recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts, default_labels
 from dualseg.core.geometry import shrink_images
+from dualseg.core.image_spec import ImageSpec
 from dualseg.losses.distillation import distillation_loss
 from dualseg.losses.feature_affinity import feature_affinity_loss
 from dualseg.models.catalog import create_model
@@ -200,6 +201,43 @@ def test_a_teacher_of_other_classes_is_refused(tmp_path, names, reason):
     path = save_teacher(tmp_path / "t.safetensors", model=model, labels=labels)
     with pytest.raises(InputError, match=reason):
         load_teacher(recipe_with(path), LABELS, CPU)
+
+
+ELEVATION = ImageSpec(channels=(3, 2, 1), min_value=100, max_value=4000)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "reason"),
+    [
+        (ImageSpec(channels=4), ImageSpec(), "of 4 bands, the data has 3;"),
+        (
+            ImageSpec(channels=(3, 2, 1)),
+            ImageSpec(),
+            r"the bands \[3, 2, 1\], the data has \[1, 2,",
+        ),
+        (
+            ImageSpec(max_value=4000),
+            ImageSpec(),
+            r"from 0 \(black\) to 4000 .*the data has eight bi",
+        ),
+        (ImageSpec(), ImageSpec(max_value=4000), r"of eight bits, the data has values from 0 \(b"),
+        (ELEVATION, ImageSpec(channels=4), r"of 3 bands, the data has 4; and of values from 100"),
+    ],
+)
+def test_a_teacher_of_other_bands_or_values_is_refused(tmp_path, theirs, ours, reason):
+    model = network(in_channels=theirs.num_channels)
+    plain = {"mean": (0.5,) * theirs.num_channels, "std": (0.25,) * theirs.num_channels}
+    path = tmp_path / "t.safetensors"
+    facts = ModelFacts(architecture=model.architecture, labels=LABELS, images=theirs, **plain)
+    save_model_file(path, model, facts)
+    with pytest.raises(InputError, match=reason):
+        load_teacher(recipe_with(path), LABELS, CPU, images=ours)
+
+
+def test_bands_are_compared_and_not_how_they_are_written(tmp_path):
+    images = ImageSpec(channels=(1, 2, 3), max_value=4000, max_pixels=99)
+    path = save_teacher(tmp_path / "t.safetensors", images=images)
+    assert load_teacher(recipe_with(path), LABELS, CPU, images=ImageSpec(max_value=4000))
 
 
 def test_no_teacher_where_the_recipe_names_none():

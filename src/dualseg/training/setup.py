@@ -78,7 +78,7 @@ def assemble(
     objective = create_objective(
         recipe,
         splits.train.labels,
-        teacher=load_teacher(recipe, splits.train.labels, device),
+        teacher=load_teacher(recipe, splits.train.labels, device, images=images_of(splits.train)),
         num_auxiliary=num_auxiliary_heads(model),
     )
     model.to(device)

@@ -20,7 +20,9 @@ from dualseg.config import Recipe
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
 from dualseg.core.geometry import shrink_images
+from dualseg.core.image_spec import ImageSpec
 from dualseg.core.labels import LabelSpec
+from dualseg.data.dataset import PLAIN
 from dualseg.losses.feature_affinity import feature_affinity_loss
 from dualseg.models.segmentation import SegmentationModel
 from dualseg.training.objectives.batch import TrainingBatch
@@ -107,12 +109,20 @@ class Teacher:
         return (plain - channels(self.facts.mean)) / channels(self.facts.std)
 
 
-def load_teacher(recipe: Recipe, labels: LabelSpec, device: torch.device) -> Teacher | None:
+def load_teacher(
+    recipe: Recipe, labels: LabelSpec, device: torch.device, *, images: ImageSpec = PLAIN
+) -> Teacher | None:
     """The recipe's teacher on its device; None where it has none.
 
+    Args:
+        recipe: Names it, with the mean and deviation of the student.
+        labels: Of the data.
+        device: Where it computes.
+        images: Bands and values of the data, which the teacher is shown too.
+
     Raises:
-        InputError: There is no such model, it knows other classes, or it is not the one the run
-            began with.
+        InputError: There is no such model, it knows other classes, bands or values, or it is not
+            the one the run began with.
     """
     settings = recipe.distillation
     if settings.teacher is None:
@@ -131,12 +141,7 @@ def load_teacher(recipe: Recipe, labels: LabelSpec, device: torch.device) -> Tea
             f"the teacher {settings.teacher} knows other classes than the data: "
             f"{_difference(theirs, labels.class_names)}; take one trained on the same classes"
         )
-    bands = len(network.facts.mean), len(recipe.data.mean)
-    if bands[0] != bands[1]:
-        raise InputError(
-            f"the teacher {settings.teacher} was trained on images of {bands[0]} bands, the data "
-            f"has {bands[1]}; take one trained on the same bands"
-        )
+    _require_same_images(network.facts.images, images, origin=settings.teacher)
     return Teacher(
         network.to(device=device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         fed=settings.input,
@@ -189,6 +194,40 @@ def feature_distillation_loss(
     ours = F.avg_pool2d(features, kernel, ceil_mode=True, count_include_pad=False)
     theirs = F.adaptive_avg_pool2d(teacher_features.float(), (ours.shape[-2], ours.shape[-1]))
     return feature_affinity_loss(ours, theirs)
+
+
+def _require_same_images(theirs: ImageSpec, ours: ImageSpec, *, origin: str) -> None:
+    """Mean and deviation are converted; other bands cannot be, and other values are not.
+
+    Raises:
+        InputError: The teacher was trained on other bands, or on files of other values.
+    """
+    differences = []
+    if theirs.num_channels != ours.num_channels:
+        differences.append(f"{theirs.num_channels} bands, the data has {ours.num_channels}")
+    elif _bands(theirs) != _bands(ours):
+        differences.append(f"the bands {_bands(theirs)}, the data has {_bands(ours)}")
+    if _value_range(theirs) != _value_range(ours):
+        differences.append(f"{_value_range(theirs)}, the data has {_value_range(ours)}")
+    if differences:
+        raise InputError(
+            f"the teacher {origin} was trained on images of {'; and of '.join(differences)}; take "
+            "one trained on the same bands and values"
+        )
+
+
+def _bands(images: ImageSpec) -> list[int]:
+    """Their numbers, counted from 1."""
+    if isinstance(images.channels, int):
+        return list(range(1, images.channels + 1))
+    return list(images.channels)
+
+
+def _value_range(images: ImageSpec) -> str:
+    """In words; without a white of its own a file has eight bits, and 0 and 255 are its ends."""
+    if images.max_value is None:
+        return "eight bits"
+    return f"values from {images.min_value:g} (black) to {images.max_value:g} (white)"
 
 
 def _difference(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
