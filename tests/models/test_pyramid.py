@@ -5,6 +5,7 @@ from torch import nn
 
 from dualseg.core.errors import InputError
 from dualseg.models.backbones.features import FeatureInfo
+from dualseg.models.catalog import create_model
 from dualseg.models.necks.pyramid import SimplePyramid
 
 VIT = [FeatureInfo(32, 16)] * 3
@@ -22,11 +23,36 @@ def test_one_stride_becomes_four():
     ]
 
 
-def test_the_deepest_feature_at_stride_16_is_read():
+@pytest.mark.parametrize(("stride", "size"), [(8, (9, 14)), (16, (5, 7)), (32, (3, 4))])
+def test_every_stride_of_the_deepest_feature_gives_the_same_maps(stride, size):
+    neck = SimplePyramid([FeatureInfo(16, 4), FeatureInfo(32, stride)], channels=24)
+    assert [tuple(info) for info in neck.feature_info] == [(24, 4), (24, 8), (24, 16), (24, 32)]
+    maps = neck([torch.zeros(2, 16, 18, 28), torch.randn(2, 32, *size)])
+    scaled = [tuple(-(-side * stride // s) for side in size) for s in (4, 8, 16, 32)]
+    assert [tuple(m.shape[2:]) for m in maps] == scaled
+    sum(m.square().sum() for m in maps).backward()
+    assert all(p.grad is not None for p in neck.parameters())
+
+
+def test_the_deepest_feature_is_read():
     neck = SimplePyramid([FeatureInfo(8, 8), FeatureInfo(32, 16), FeatureInfo(64, 32)])
-    feature = torch.randn(1, 32, 4, 4)
-    maps = neck([torch.zeros(1, 8, 8, 8), feature, torch.zeros(1, 64, 2, 2)])
-    torch.testing.assert_close(maps[2], neck.levels[2](feature))
+    feature = torch.randn(1, 64, 2, 2)
+    maps = neck([torch.zeros(1, 8, 8, 8), torch.zeros(1, 32, 4, 4), feature])
+    torch.testing.assert_close(maps[3], neck.levels[3](feature))
+    assert all(m.abs().sum() > 0 for m in maps)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "output_stride"),
+    [("vit_small_patch32_224", 32), ("vit_tiny_patch16_224", 16), ("resnet18", 32)],
+)
+def test_all_of_a_backbone_is_trained_whatever_its_stride(backbone, output_stride):
+    options = {"backbone": backbone, "output_stride": output_stride, "neck": "pyramid"}
+    model = create_model("deeplabv3plus", num_classes=3, **options).train()
+    logits = model(torch.randn(2, 3, 40, 70)).logits
+    logits.square().mean().backward()
+    assert logits.shape == (2, 3, 40, 70)
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
 def test_the_stride_8_map_is_a_transposed_convolution_normalised_by_position():
@@ -70,9 +96,10 @@ def test_only_the_strides_asked_for_are_made():
         SimplePyramid(VIT, strides=(16, 4))
 
 
-def test_stride_16_is_needed():
-    with pytest.raises(InputError, match="neck pyramid needs a feature at stride 16"):
-        SimplePyramid([FeatureInfo(64, 4), FeatureInfo(128, 32)])
+@pytest.mark.parametrize("stride", [4, 64])
+def test_a_deepest_stride_it_cannot_start_from_is_refused(stride):
+    with pytest.raises(InputError, match="neck pyramid needs a deepest feature at stride 8, 16"):
+        SimplePyramid([FeatureInfo(64, 4), FeatureInfo(128, stride)])
 
 
 def test_it_holds_no_batch_norm():

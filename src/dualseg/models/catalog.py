@@ -81,7 +81,7 @@ def create_model(
         head_options: What only some heads know, such as `channels`; see the head.
         oc: Another spelling of OCNet's `head_variant`.
         neck: "jpu": joint pyramid upsampling from stride 32 to 8; "pyramid": four strides from the
-            single one of a plain vision transformer.
+            deepest feature, the single one of a plain vision transformer.
         align_corners: Of every bilinear resizing in neck, head and classifier. True only for
             weights that were trained so.
         pretrained: Backbone weights: False, True (download) or a local file.

@@ -30,6 +30,6 @@ def index_of_stride(feature_info: Sequence[FeatureInfo], stride: int, *, wanted_
 
 
 def _pyramid_hint(feature_info: Sequence[FeatureInfo]) -> str:
-    if all(info.stride == 16 for info in feature_info):
+    if len({info.stride for info in feature_info}) == 1:
         return ", or neck: pyramid, which makes strides 4, 8, 16 and 32 of this one"
     return ""

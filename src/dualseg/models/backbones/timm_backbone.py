@@ -52,8 +52,8 @@ class TimmBackbone(nn.Module):
     """Features of a timm network, fine to coarse, with declared channels and strides.
 
     Transformers take images of any size too: the image is padded with zeros to what the network
-    needs and the features are cropped. So is an image too small for a network. A plain ViT gives its last three blocks' maps, all at the
-    stride of its patches, before the final norm.
+    needs and the features are cropped. So is an image too small for a network. A plain ViT gives
+    its last three blocks' maps, all at the stride of its patches, before the final norm.
 
     Args:
         name: `resnet18`...`resnet152`, `mobilenet_v2`, or any timm model with features.

@@ -6,14 +6,14 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
-from dualseg.models.backbones.features import FeatureInfo, index_of_stride
+from dualseg.models.backbones.features import FeatureInfo
 
 STRIDES = (4, 8, 16, 32)
 
 
 class SimplePyramid(nn.Module):
-    """Maps at strides 4, 8, 16 and 32, or some of them, all made of the deepest feature at
-    stride 16.
+    """Maps at strides 4, 8, 16 and 32, or some of them, all made of the deepest feature, whose
+    stride is 8, 16 or 32.
 
     Layer norm over the channels of each position: it does not care about the batch or the size of
     the map.
@@ -23,15 +23,15 @@ class SimplePyramid(nn.Module):
         strides: Of the maps, ascending, among 4, 8, 16 and 32.
         channels: Of each map.
 
-    Shape: features[i] (B, C, h, w) -> of the maps of (4h, 4w), (2h, 2w), (h, w) and
-        (ceil(h / 2), ceil(w / 2)). At odd image sizes the first two reach beyond the image, as the
-        stride-16 map does.
+    Shape: features[-1] (B, C, h, w), of stride 16, -> of the maps of (4h, 4w), (2h, 2w), (h, w)
+        and (ceil(h / 2), ceil(w / 2)). At odd image sizes the first two reach beyond the image, as
+        the feature does.
 
     Raises:
-        InputError: No feature has stride 16, or other strides are asked for.
+        InputError: The deepest feature has another stride, or other strides are asked for.
 
-    Source: Li et al. 2022, arXiv:2203.16527, section 3 (simple feature pyramid). Differs: the
-        coarsest map keeps a last, half-filled pooling window.
+    Source: Li et al. 2022, arXiv:2203.16527, section 3 (simple feature pyramid), for stride 16.
+        Differs: the coarsest map keeps a last, half-filled pooling window.
     """
 
     def __init__(
@@ -44,32 +44,34 @@ class SimplePyramid(nn.Module):
         super().__init__()
         if not strides or sorted(set(strides) & set(STRIDES)) != list(strides):
             raise InputError(f"strides {tuple(strides)} must be ascending, of 4, 8, 16 and 32")
-        self.index = index_of_stride(feature_info, 16, wanted_by="neck pyramid")
-        in_channels = feature_info[self.index].channels
-        self.levels = nn.ModuleList(_level(in_channels, stride, channels) for stride in strides)
+        in_channels, deepest = feature_info[-1]
+        if deepest not in STRIDES[1:]:
+            raise InputError(
+                f"neck pyramid needs a deepest feature at stride 8, 16 or 32; this one has stride "
+                f"{deepest}. Choose another output_stride or backbone"
+            )
+        self.levels = nn.ModuleList(
+            _level(in_channels, deepest, stride, channels) for stride in strides
+        )
         self.feature_info = tuple(FeatureInfo(channels, stride) for stride in strides)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        deepest = features[self.index]
-        return [level(deepest) for level in self.levels]
+        return [level(features[-1]) for level in self.levels]
 
 
-def _level(in_channels: int, stride: int, channels: int) -> nn.Sequential:
-    """From stride 16 to `stride`, then smoothed to `channels`."""
-    half, quarter = in_channels // 2, in_channels // 4
-    if stride == 4:
-        resize: list[nn.Module] = [
-            nn.ConvTranspose2d(in_channels, half, 2, stride=2),
-            LayerNorm2d(half),
-            nn.GELU(),
-            nn.ConvTranspose2d(half, quarter, 2, stride=2),
-        ]
-        return nn.Sequential(*resize, *_smooth(quarter, channels))
-    if stride == 8:
-        enlarge = nn.ConvTranspose2d(in_channels, half, 2, stride=2)
-        return nn.Sequential(enlarge, *_smooth(half, channels))
-    shrink = [nn.MaxPool2d(2, ceil_mode=True)] if stride == 32 else []
-    return nn.Sequential(*shrink, *_smooth(in_channels, channels))
+def _level(in_channels: int, before: int, after: int, channels: int) -> nn.Sequential:
+    """From one stride to another, then smoothed to `channels`: doubled with half the channels, step
+    by step, or the largest of each window.
+    """
+    width, resize = in_channels, list[nn.Module]()
+    while before > after:
+        if resize:
+            resize += [LayerNorm2d(width), nn.GELU()]
+        resize.append(nn.ConvTranspose2d(width, width // 2, 2, stride=2))
+        width, before = width // 2, before // 2
+    if before < after:
+        resize.append(nn.MaxPool2d(after // before, ceil_mode=True))
+    return nn.Sequential(*resize, *_smooth(width, channels))
 
 
 def _smooth(in_channels: int, out_channels: int) -> list[nn.Module]:
