@@ -109,6 +109,7 @@ def test_an_ablation_gives_a_table_and_goes_on_where_it_stopped(dualseg, tmp_pat
     rows = first.json["rows"]
     assert [row["name"] for row in rows] == ["low label", "full label", "+SSSR +SISR +FA"]
     assert all(len(row["miou_per_seed"]) == 2 and row["latency_ms"] > 0 for row in rows)
+    assert first.json["latency_size"] == [192, 256]  # of the images, not of the crops
     assert rows[0]["difference"] is None
     assert rows[2]["spread"] is not None
     assert (out / "report.html").exists()

@@ -6,15 +6,15 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from dualseg.checkpoints.model_files import load_model
+from dualseg.checkpoints.model_files import find_model, load_model, read_facts
 from dualseg.cli.console import TrainingProgress, percent, print_table, say
+from dualseg.cli.recipes import open_evaluation_data
 from dualseg.cli.run_report import finish_run
-from dualseg.config import load_recipe
 from dualseg.core.files import write_json
+from dualseg.core.geometry import Size
 from dualseg.evaluation.latency import count_parameters, measure_latency
 from dualseg.training.ablation import VARIANTS, AblationRun, run_ablation
 from dualseg.training.pace import seconds_per_epoch
-from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.training.trainer import is_finished, resume, train
 from dualseg.visual.comparison import write_comparison
 from dualseg.visual.comparison_rows import ComparisonRow, paired_difference
@@ -56,13 +56,19 @@ def write_grid(plan: Sequence[AblationRun], out: Path, *, title: str) -> dict[st
     """Writes `OUT/ablation.json`, `OUT/table.md` and `OUT/report.html`.
 
     Returns:
-        {"rows": [...], "report": path}; a row is name, miou (mean over seeds), miou_per_seed,
-        spread, latency_ms, seconds_per_epoch, parameters, iou_per_class.
+        {"rows": [...], "latency_size": [height, width], "report": path}; a row is name, miou (mean
+        over seeds), miou_per_seed, spread, latency_ms, seconds_per_epoch, parameters,
+        iou_per_class. Latency is that of the first validation image's size, whole.
     """
     variants = list(dict.fromkeys(run.variant for run in plan))  # baselines first
-    rows = [_row(name, [run for run in plan if run.variant == name]) for name in variants]
+    size = _image_size(plan[0].folder)
+    rows = [_row(name, [run for run in plan if run.variant == name], size) for name in variants]
     report = write_comparison(out, rows, title=title, num_baselines=_num_baselines(variants))
-    table = {"rows": [_plain(row, rows[0]) for row in rows], "report": str(report)}
+    table = {
+        "rows": [_plain(row, rows[0]) for row in rows],
+        "latency_size": list(size),
+        "report": str(report),
+    }
     write_json(out / "ablation.json", table)
     return table
 
@@ -83,7 +89,9 @@ def print_rows(table: dict[str, Any]) -> None:
                 "-" if pace is None else f"{pace:.1f}",
             ]
         )
-    header = ["network", "val mIoU", "spread", "against the first", "ms an image", "s an epoch"]
+    height, width = table["latency_size"]
+    latency = f"ms an image of {height}x{width}"
+    header = ["network", "val mIoU", "spread", "against the first", latency, "s an epoch"]
     print_table("Whole images at native resolution", header, cells)
 
 
@@ -94,11 +102,17 @@ def _is_done(folder: Path) -> bool:
     return _read_evaluation(folder).get("checkpoint") == "last"
 
 
-def _row(name: str, runs: Sequence[AblationRun]) -> ComparisonRow:
+def _image_size(run_folder: Path) -> Size:
+    """Of the first image that the runs are scored on, which is what a network is used on."""
+    labels = read_facts(find_model(run_folder)[1]).labels
+    dataset = open_evaluation_data(str(run_folder), None, None, labels)
+    height, width = dataset.image(0).shape[:2]
+    return height, width
+
+
+def _row(name: str, runs: Sequence[AblationRun], size: Size) -> ComparisonRow:
     evaluations = [_read_evaluation(run.folder) for run in runs]
     model = load_model(runs[0].folder / "checkpoints" / "last")
-    size = load_recipe(runs[0].folder / CONFIG_FILE).data.crop_size  # filled in by the run
-    assert size is not None
     return ComparisonRow(
         name=name,
         runs=tuple(run.folder for run in runs),
