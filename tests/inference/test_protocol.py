@@ -90,6 +90,7 @@ def test_the_old_tables_protocol_is_labelled() -> None:
         ({"average": "logits", "flip": True, "scales": (0.5, 1.0)}, "of the protocol slide"),
         ({"scales": ()}, "no scale is given"),
         ({"fusion": "sum"}, "fusion 'sum' is unknown"),
+        ({"fusion": "max"}, "fusion max has nothing to fuse at one scale without flip"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict, message: str) -> None:

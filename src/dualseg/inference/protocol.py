@@ -68,6 +68,11 @@ class Protocol:
             )
         require_scales(self.scales)
         require_fusion(self.fusion)
+        if self.fusion != "mean" and len(self.scales) == 1 and not self.flip:
+            raise InputError(
+                f"fusion {self.fusion} has nothing to fuse at one scale without flip; "
+                "give several scales, or leave the fusion out"
+            )
         if self.window is not None:
             require_window(self.window, self.stride or (1, 1))
 
