@@ -169,3 +169,23 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match=r"masks cannot be listed \(Permission denied\); give"):
         describe_folder(tmp_path)
+
+
+def test_test_images_without_masks_are_left_out_and_told_when_asked_for(tmp_path: Path) -> None:
+    for name in "abcd":
+        save(tmp_path / "images" / f"{name}.png", gray())
+    for name in "abc":
+        save(tmp_path / "masks" / f"{name}.png", [[0, 1]])
+    for split, names in (("train", "a\nb"), ("val", "c"), ("test", "d")):
+        (tmp_path / f"{split}.txt").write_text(names)
+    found = describe_folder(tmp_path)
+    assert {split: len(files) for split, files in found.splits.items()} == {"train": 2, "val": 1}
+    with pytest.raises(InputError, match="the images in test.txt have no masks"):
+        found.open("test")
+
+
+def test_rows_of_test_images_may_name_no_mask(tmp_path: Path) -> None:
+    text = "image,mask,split\nx/a.jpg,y/a.png,train\nx/b.jpg,y/b.png,val\nx/c.jpg,,test\n"
+    (_files(tmp_path) / "pairs.csv").write_text(text)
+    with pytest.raises(InputError, match="1 rows of test name no mask and are left out"):
+        describe_folder(tmp_path).open("test")

@@ -29,6 +29,8 @@ DRAWN = {
     "CVAT XML": describe_cvat,
     "YOLO polygons": describe_yolo,
 }
+NOT_OPENED = ("split: ", "not read: ")
+"""How notes begin that say why images, such as those for testing, are in no split."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,11 @@ class FolderDescription:
         """
         name = split if split in self.splits else split_of(split) or split
         if name not in self.splits:
-            raise InputError(f"{self.root} has no split {split!r}; {nearest(split, self.splits)}")
+            left_out = [n for n in self.notes if n.startswith(NOT_OPENED) and name in n]
+            raise InputError(
+                f"{self.root} has no split {split!r}; "
+                + "; ".join([nearest(split, self.splits), *left_out])
+            )
         return FileDataset(
             self.splits[name],
             self.labels,

@@ -85,7 +85,11 @@ def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs,
     faults: list[Fault] = []
     gone: list[str] = []
     seen: dict[str, tuple[str, Path]] = {}
+    num_bare = 0
     for where, split, image, mask in rows:
+        if split == "test" and not mask.strip():  # labels of test images are often kept back
+            num_bare += 1
+            continue
         try:
             files = inside(root, image), inside(root, mask)
         except InputError as error:
@@ -106,7 +110,10 @@ def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs,
         splits.setdefault(split, []).append(Pair(name, *files))
     if faults:
         raise DatasetError(f"the lists of {root} have faults:", faults)
-    return {split: tuple(pairs) for split, pairs in splits.items()}, _left_out(gone)
+    return {split: tuple(pairs) for split, pairs in splits.items()}, [
+        *_bare(num_bare),
+        *_left_out(gone),
+    ]
 
 
 def _fault(where: str, found: str, fix: str) -> Fault:
@@ -120,6 +127,10 @@ def _twice(where: str, name: str, image: Path, before: str, other: Path) -> Faul
         return _fault(where, f"image {name} stands in {before} too", "leave it in once")
     found = f"image {image.name} has the name of {other.name} in {before}, but for its suffix"
     return _fault(where, found, "rename one of them")
+
+
+def _bare(count: int) -> list[str]:
+    return [f"split: {count} rows of test name no mask and are left out"] if count else []
 
 
 def _left_out(missing: list[str]) -> list[str]:

@@ -113,13 +113,14 @@ def _pairs_of_folders(root: Path, allow_missing: bool) -> tuple[Pairs, list[str]
     folders, notes = _split_pairs_of_folders(root)
     faults: list[str] = []
     missing: list[str] = []
-    lists = read_name_lists(root) if set(folders) == {"train"} else None
+    named = lists = read_name_lists(root) if set(folders) == {"train"} else None
     if lists is None:
         pairs = {split: _pair(*both, root, faults, missing) for split, both in folders.items()}
     else:
+        lists, bare = _with_masks(lists, *folders["train"])
         pairs = _listed(lists, *folders["train"], root, faults, missing)
-        notes = [*notes, f"split: as {' and '.join(f.name for f in lists)} list the names"]
-    notes = [*notes, *unread_lists(root, read=lists or ())]
+        notes = [*notes, *bare, f"split: as {' and '.join(f.name for f in lists)} list the names"]
+    notes = [*notes, *unread_lists(root, read=named or ())]
     if faults or (missing and not allow_missing):
         advice = f"; {LEAVE_OUT}" if missing and not allow_missing else ""
         raise InputError(
@@ -177,7 +178,8 @@ def _complete(
     folders: Folders = {}
     notes = []
     for split, (images, masks) in inner.items():
-        if images is not None and masks is not None:
+        is_bare = masks is None or (split == "test" and not pictures(masks))
+        if images is not None and masks is not None and not is_bare:
             folders[split] = (images, masks)
             notes += [*unread(images), *unread(masks)]
         elif split == "test" and images is not None:
@@ -247,6 +249,23 @@ def _pair(
     )
     faults += _fault(twice, "files share their name with another one", root)
     return tuple(Pair(stem, by_image[stem], by_mask[mask_of[stem]]) for stem in sorted(mask_of))
+
+
+def _with_masks(lists: Listed, images: Path, masks: Path) -> tuple[Listed, list[str]]:
+    """Without a list of test images of which none has a mask, of which a note says so."""
+    stems = list(_by_stem(pictures(images)))
+    mask_of, _, _ = match_names(stems, list(_by_stem(pictures(masks))))
+    bare = [
+        file
+        for file, (split, names) in lists.items()
+        if split == "test" and set(names) <= set(stems) and mask_of.keys().isdisjoint(names)
+    ]
+    kept = {file: listed for file, listed in lists.items() if file not in bare}
+    if not kept:
+        return lists, []
+    return kept, [
+        f"split: the images in {file.name} have no masks and are left out" for file in bare
+    ]
 
 
 def _listed(
