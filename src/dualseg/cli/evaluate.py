@@ -1,6 +1,7 @@
 """`dualseg evaluate`"""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 
     from dualseg.core.facts import ModelFacts
     from dualseg.evaluation.evaluate import Evaluation
+    from dualseg.evaluation.tally import ImageScore
     from dualseg.inference.strategies import Precision
 
+SHOWN_IMAGES = 20
 EXAMPLE = (
     "Example: dualseg evaluate runs/camvid --protocol slide --window 240x320 --scales 0.75,1 --flip"
 )
@@ -67,7 +70,10 @@ def evaluate(
         ),
     ] = None,
     per_image: Annotated[
-        bool, typer.Option("--per-image", help="Add the scores of every image to --json.")
+        bool,
+        typer.Option(
+            "--per-image", help="Show the worst images too; --json has the scores of all of them."
+        ),
     ] = False,
     unlike: Annotated[
         Path | None,
@@ -128,6 +134,8 @@ def evaluate(
             raise InputError("an exported file keeps its output stride; export the network anew")
         network = with_output_stride(network, facts, output_stride)
     dataset = open_evaluation_data(model, data, split, facts.labels, allow_missing=allow_missing)
+    for note in getattr(dataset, "label_notes", ()):
+        say(note)
     with one_voice() as processes, counting("evaluating") as progress:
         evaluation = evaluate_network(
             network,
@@ -149,6 +157,8 @@ def evaluate(
     if json:
         print_json(result)
         return
+    if per_image:
+        _print_images(evaluation.per_image)
     _print_scores(evaluation, result, f"{len(dataset)} images of {dataset.split}")
 
 
@@ -158,6 +168,18 @@ def _precision_of_score(network: "nn.Module", facts: "ModelFacts") -> "Precision
 
     stored = (facts.protocol or {}).get("precision")
     return "bf16" if stored == "bf16" and not isinstance(network, PreparesImages) else "fp32"
+
+
+def _print_images(images: "Sequence[ImageScore]") -> None:
+    """The worst first, then those whose truth is all ignored, which have no score."""
+    worst_first = sorted(images, key=lambda image: math.inf if image.miou is None else image.miou)
+    rows = [
+        [image.name, percent(image.miou), percent(image.pixel_accuracy)]
+        for image in worst_first[:SHOWN_IMAGES]
+    ]
+    print_table("images, worst first", ["image", "mIoU", "pixel accuracy"], rows)
+    if len(images) > SHOWN_IMAGES:
+        print(f"and {len(images) - SHOWN_IMAGES} more images; --per-image --json gives all of them")
 
 
 def _print_scores(evaluation: "Evaluation", result: Mapping[str, Any], what: str) -> None:

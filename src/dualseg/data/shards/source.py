@@ -45,6 +45,7 @@ class ShardSource:
         declared: What a person says of the classes, where they have to be inferred.
         images: Bands and values of the images.
         notes: What is known, one line each.
+        label_notes: Where the classes come from, if not from what is said beside the shards.
         elsewhere: Pattern of a split that lies in other places -> its shards.
     """
 
@@ -55,6 +56,7 @@ class ShardSource:
     declared: Declaration
     images: ImageSpec
     notes: tuple[str, ...]
+    label_notes: tuple[str, ...] = ()
     elsewhere: Mapping[str, "ShardSource"] = field(default_factory=dict)
 
     def open(self, split: str, *, progress: Progress | None = None) -> ShardDataset:
@@ -93,6 +95,7 @@ class ShardSource:
             there: Its shards; together with them go all of which the same is said.
         """
         if there.labels is not None:
+            dataset.label_notes = there.label_notes
             return dataset
         splits, seen = [], set()
         for source in (self, *self.elsewhere.values(), there):
@@ -205,12 +208,23 @@ def _describe(root: str, labels: LabelSpec | None, declared: Declaration) -> Sha
         beside(folder, shard.name): shard for shards in record.splits.values() for shard in shards
     }
     said, palette = record.declared, record.declared.palette
+    told: tuple[str, ...] = ()
     if record.labels is not None or said.gives_meaning:
         labels, declared = record.labels, said
     else:
         labels = replace(labels, palette=palette) if labels and palette else labels
         declared = replace(declared, palette=palette or declared.palette, images=said.images)
-    return ShardSource(shown(root), splits, records, labels, declared, record.images, notes)
+        told = _taken_classes(labels)
+    return ShardSource(shown(root), splits, records, labels, declared, record.images, notes, told)
+
+
+def _taken_classes(labels: LabelSpec | None) -> tuple[str, ...]:
+    if labels is None:
+        return ()
+    return (
+        f"classes: {labels.num_classes}, those of the network, since no dataset.yaml beside the "
+        "shards says what their labels mean",
+    )
 
 
 def _splits(named: Sequence[str], record: FolderRecord, folder: str) -> dict[str, tuple[str, ...]]:
