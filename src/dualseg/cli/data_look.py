@@ -90,7 +90,7 @@ def stats(
     for split, s in found.items():
         total = max(1, sum(s.pixels_per_class))
         rows = [
-            [class_name, percent(pixels / total), f"{images}", f"{weight:.2f}", f"{median:.2f}"]
+            [class_name, percent(pixels / total), f"{images}", f"{weight:.4g}", f"{median:.4g}"]
             for class_name, pixels, images, weight, median in zip(
                 labels.class_names,
                 s.pixels_per_class,
