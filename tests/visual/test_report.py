@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from dualseg.core.errors import InputError
 from dualseg.visual.report import write_report
 
 MakeRun = Callable[..., Path]
+PARTS = ("input", "truth", "prediction")
 
 
 def html_of(run: Path) -> str:
@@ -128,6 +130,30 @@ def test_damaged_evaluation_is_an_input_error(make_run: MakeRun, content: str) -
     run = make_run()
     (run / "evaluation" / "evaluation.json").write_text(content)
     with pytest.raises(InputError, match=r"evaluation\.json"):
+        write_report(run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"miou": None},
+        {"pixel_accuracy": "0.5"},
+        {"num_images": None},
+        {"protocol": []},
+        {"iou_per_class": {"road": 0.5}},
+        {"iou_per_class": {"road": 0.5, "pole": "x", "unseen": None}},
+        {"confusion": [[1, 2], [3, 4]]},
+        {"confusion": [1, 2, 3]},
+        {"pixels_per_class": [1]},
+        {"per_image": [["image_0", "x"]]},
+        {"gallery": [{"name": "a", "roles": ["best"], "miou": "x"} | dict.fromkeys(PARTS, "a.png")]},
+    ],
+)
+def test_a_damaged_score_is_an_input_error(make_run: MakeRun, change: dict[str, Any]) -> None:
+    run = make_run()
+    path = run / "evaluation" / "evaluation.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=r"evaluation\.json is damaged .*dualseg resume RUN"):
         write_report(run)
 
 

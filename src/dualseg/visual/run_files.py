@@ -22,6 +22,7 @@ EVALUATION_FOLDER = "evaluation"
 EVALUATION_FILE = "evaluation.json"
 GALLERY_FOLDER = "gallery"
 MAKE_ANEW = "dualseg resume RUN makes the pictures and scores of a run anew"
+SCORES = ("miou", "pixel_accuracy", "class_accuracy", "fwiou", "ignored_share", "num_images")
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,13 @@ def read_evaluation(run_folder: Path) -> StoredEvaluation | None:
         return None
     plain = read_json(path)
     try:
+        labels = LabelSpec.from_dict(plain)
+        _require_scores(plain, labels)
         return StoredEvaluation(
             scores=plain,
-            labels=LabelSpec.from_dict(plain),
+            labels=labels,
             confusion=np.array(plain["confusion"], dtype=np.int64),
-            pixels_per_class=tuple(plain["pixels_per_class"]),
+            pixels_per_class=tuple(map(int, plain["pixels_per_class"])),
             split=str(plain["split"]),
             parameters=int(plain["parameters"]),
             seconds=float(plain["seconds"]),
@@ -166,6 +169,27 @@ def split_history(run_folder: Path, split: str) -> list[dict[str, Any]]:
 def points_of(entries: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """(step, value) of every entry that has the value; null stands for NaN and is left out."""
     return [(entry["step"], entry[key]) for entry in entries if entry.get(key) is not None]
+
+
+def _require_scores(plain: Mapping[str, Any], labels: LabelSpec) -> None:
+    """What a page takes as read: numbers, and one a class where there should be.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is not there.
+    """
+    ious = [plain["iou_per_class"][name] for name in labels.class_names]
+    of_images = [miou for _, miou in plain.get("per_image", [])]
+    of_images += [item["miou"] for item in plain["gallery"]]
+    known = [value for value in (*ious, *of_images) if value is not None]
+    for value in (*(plain[name] for name in SCORES), *known):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{value!r} is no number")
+    if not isinstance(plain["protocol"], Mapping):
+        raise TypeError("protocol is no object")
+    num_classes = labels.num_classes
+    shapes = [np.shape(plain[name]) for name in ("confusion", "pixels_per_class")]
+    if shapes != [(num_classes, num_classes), (num_classes,)]:
+        raise ValueError(f"counts of shape {shapes} for {num_classes} classes")
 
 
 def _resampled(plain: Mapping[str, Any] | None) -> ResampledMious | None:
