@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from dualseg.cli.main import app
@@ -97,6 +98,23 @@ def test_runs_on_other_images_stand_side_by_side_without_a_difference(
     html = page_of(runs, tmp_path)
     assert "b and a were not scored on the same images" in html
     assert "against a</th>" not in html
+
+
+def test_pictures_of_one_name_in_other_data_are_not_set_against_each_other(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    folders = [make_run("a"), make_run("b", mious=(0.6, 0.4, 0.5, 0.5))]
+    evaluation = folders[1] / "evaluation"
+    path = evaluation / "evaluation.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"pixels_per_class": [9, 9, 0]}))
+    for picture in (evaluation / "gallery").glob("*.png"):
+        with Image.open(picture) as image:
+            image.resize((60, 40), Image.Resampling.NEAREST).save(picture)
+    html = page_of(folders, tmp_path)
+    for title in ("Largest gains", "Largest losses", "Details gained", "Details lost"):
+        assert f">{title}</h2>" not in html
+    assert wanted_images(open_runs(folders)) == []
 
 
 def test_only_recipe_keys_that_differ_are_shown(two_runs: list[Path], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.visual.gain_gallery import ImagePair
-from dualseg.visual.paired import image_gains
+from dualseg.visual.paired import are_same_images, image_gains
 from dualseg.visual.plots import row_color
 from dualseg.visual.run_files import GalleryImage, StoredEvaluation, read_evaluation
 
@@ -89,9 +89,17 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(path.parts[-length:]) for path in paths]
 
 
+def gains_of(before: ComparedRun, after: ComparedRun) -> dict[str, float]:
+    """Image name -> gain in mIoU; none where one name may stand for two pictures, since the runs
+    were not scored on the same images with the same truth."""
+    if not are_same_images(after.evaluation, before.evaluation):
+        return {}
+    return image_gains(after.evaluation, before.evaluation)
+
+
 def image_pairs(before: ComparedRun, after: ComparedRun) -> dict[str, ImagePair]:
-    """The images that there are pictures of in both runs, by name."""
-    gains = image_gains(after.evaluation, before.evaluation)
+    """The images that have a gain and that there are pictures of in both runs, by name."""
+    gains = gains_of(before, after)
     mine, other = after.pictures, before.pictures
     return {
         name: ImagePair(other[name], mine[name], gains[name])

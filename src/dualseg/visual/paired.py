@@ -54,7 +54,7 @@ def paired_difference_over_images(
         None where the runs were not scored on the same images with the same truth, or on fewer than
         two.
     """
-    if not are_same_images(run, baseline):
+    if not are_same_images(run, baseline) or len(run.per_image) < 2:
         return None
     drawn = _drawn_mious(run, baseline)
     if drawn is not None:
@@ -75,7 +75,7 @@ def are_same_images(run: StoredEvaluation, baseline: StoredEvaluation) -> bool:
     """Whether two runs were scored on the same images of one split, with the same truth."""
     names = [name for name, _ in run.per_image]
     same = names == [name for name, _ in baseline.per_image] and run.split == baseline.split
-    return same and len(names) > 1 and run.pixels_per_class == baseline.pixels_per_class
+    return same and bool(names) and run.pixels_per_class == baseline.pixels_per_class
 
 
 def image_gains(run: StoredEvaluation, baseline: StoredEvaluation) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from dualseg.core.files import write_text
 from dualseg.visual.budget import PictureBudget
 from dualseg.visual.class_tables import class_table, confusion_table
-from dualseg.visual.compared_runs import ComparedRun, image_pairs
+from dualseg.visual.compared_runs import ComparedRun, gains_of, image_pairs
 from dualseg.visual.gain_gallery import Pairing, detail_parts, extreme_images, gain_parts
 from dualseg.visual.page import (
     card,
@@ -18,7 +18,7 @@ from dualseg.visual.page import (
     section,
     series_legend,
 )
-from dualseg.visual.paired import image_gains, paired_difference_over_images
+from dualseg.visual.paired import paired_difference_over_images
 from dualseg.visual.plots import DotRow, Line, dot_chart, line_chart, thin_out
 from dualseg.visual.protocol_words import describe_protocol
 from dualseg.visual.recipe_differences import recipe_part
@@ -101,8 +101,7 @@ def verdicts(runs: Sequence[ComparedRun]) -> list[str]:
 
 def wanted_images(runs: Sequence[ComparedRun], count: int = NUM_IMAGES) -> list[str]:
     """Images of which the page shows the gain or the loss between the first and the last run."""
-    gains = image_gains(runs[-1].evaluation, runs[0].evaluation)
-    gained, lost = extreme_images(gains, count)
+    gained, lost = extreme_images(gains_of(runs[0], runs[-1]), count)
     return [*gained, *lost]
 
 
@@ -168,7 +167,7 @@ def _confusion_part(runs: Sequence[ComparedRun]) -> str:
 def _picture_parts(runs: Sequence[ComparedRun]) -> list[str]:
     before, after = runs[0], runs[-1]
     pairs = image_pairs(before, after)
-    gained, lost = extreme_images(image_gains(after.evaluation, before.evaluation), NUM_IMAGES)
+    gained, lost = extreme_images(gains_of(before, after), NUM_IMAGES)
     pairing = Pairing(before.name, after.name, after.evaluation.labels)
     budget = PictureBudget()
     parts = gain_parts(pairing, pairs, gained, lost, budget)
