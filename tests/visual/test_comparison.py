@@ -32,6 +32,11 @@ def test_only_seeds_that_both_rows_have_are_compared() -> None:
     assert str(difference) == "−0.100"
 
 
+def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
+    assert str(paired_difference(row("a", 0.4999), row("b", 0.5))) == "0.000"
+    assert str(paired_difference(row("a", 0.5001), row("b", 0.5))) == "0.000"
+
+
 def test_class_means_leave_out_seeds_without_an_iou() -> None:
     mixed = ComparisonRow("a", (), (0.5, 0.5), ((0.2, None), (None, None)), None, None, None)
     assert mixed.mean_iou(0) == 0.2

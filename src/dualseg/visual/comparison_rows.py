@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from dualseg.visual.paired import signed
+
 
 @dataclass(frozen=True)
 class ComparisonRow:
@@ -57,7 +59,7 @@ class Difference:
         return mean(self.values)
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f}".replace("-", "−") + spread_text(self.values)
+        return signed(self.mean) + spread_text(self.values)
 
 
 def paired_difference(row: ComparisonRow, baseline: ComparisonRow) -> Difference:
