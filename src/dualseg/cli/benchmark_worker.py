@@ -18,6 +18,7 @@ from dualseg.checkpoints.model_files import is_exported, load_model
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts, default_labels
 from dualseg.core.geometry import normalize_images, scaled_size, shrink_images
+from dualseg.core.image_spec import ImageSpec, default_mean_std
 from dualseg.evaluation.benchmark import Run, peak_memory_mib, product_rate
 from dualseg.export.loading import load_exported
 from dualseg.export.onnx_graphs import onnx_of
@@ -125,10 +126,11 @@ def _file(spec: dict[str, Any]) -> tuple[Callable[[], dict[str, Any]], dict[str,
 
 
 def _images(spec: dict[str, Any], facts: ModelFacts) -> Tensor:
-    """Of noise, always the same."""
+    """Of noise, always the same: bytes, or floats where the network reads images of others."""
     generator = torch.Generator().manual_seed(0)
-    shape = (spec["batch"], len(facts.mean), *spec["size"])
-    return torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+    shape = (spec["batch"], facts.images.num_channels, *spec["size"])
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+    return images if facts.images.max_value is None else images.float()
 
 
 def _timed(forward: Forward, images: Tensor, facts: ModelFacts) -> Run:
@@ -156,8 +158,15 @@ def _load(spec: dict[str, Any]) -> tuple[SegmentationModel, ModelFacts]:
         return model, model.facts
     architecture = spec["architecture"]
     model = create_model(**architecture).prune().eval()
+    bands = model.architecture["in_channels"]
+    mean, std = default_mean_std(bands)
     facts = ModelFacts(
-        model.architecture, default_labels(architecture["num_classes"]), input_scale=spec["scale"]
+        model.architecture,
+        default_labels(architecture["num_classes"]),
+        mean,
+        std,
+        input_scale=spec["scale"],
+        images=ImageSpec(channels=bands),
     )
     return model, facts
 
