@@ -72,6 +72,21 @@ def test_tensors_left_over_within_the_network_are_refused(tmp_path):
         TimmBackbone("resnet18", pretrained=path)
 
 
+@pytest.mark.parametrize("in_channels", [3, 5])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda weight: weight.to(torch.int64), "1 no floating-point numbers: conv1.weight"),
+        (lambda weight: weight.fill_(torch.nan), "1 with NaN or infinity: conv1.weight"),
+    ],
+)
+def test_weights_that_no_network_can_have_are_refused(change, fault, in_channels, tmp_path):
+    state = TimmBackbone("resnet18").body.state_dict()
+    path = saved(tmp_path, {**state, "conv1.weight": change(state["conv1.weight"].clone())})
+    with pytest.raises(InputError, match=fault):
+        TimmBackbone("resnet18", pretrained=path, in_channels=in_channels)
+
+
 def test_a_pickle_is_not_executed(tmp_path):
     class Payload:
         def __reduce__(self):

@@ -71,7 +71,8 @@ def load_published(
         in_channels: Bands of the images; see `adapt_first_convolution`.
 
     Raises:
-        InputError: Tensors are missing, of another shape, or belong to another network.
+        InputError: Tensors are missing, of another shape, no fractions or not finite, or belong to
+            another network.
     """
     wanted = body.state_dict()
     if has_their_names(weights):
@@ -83,24 +84,30 @@ def load_published(
         weights = with_timm_names(weights, wanted)
     names = {key: _published_name(key, weights) for key in wanted}
     found = {key: weights[name] for key, name in names.items() if name is not None}
-    found = adapt_first_convolution(found, wanted, in_channels)
     counters = {key for key in wanted if key.endswith("num_batches_tracked")}
+    no_fractions = sorted(
+        k for k in found if k not in counters and not found[k].is_floating_point()
+    )
+    not_finite = sorted(key for key in found if not torch.isfinite(found[key]).all())
+    found = adapt_first_convolution(found, wanted, in_channels)
     missing = sorted(set(wanted) - set(found) - counters)
     used = {name for name in names.values() if name is not None}
     parts = {name.partition(".")[0] for name in used}
     # What stands beside the network's own parts is a classifier; what stands within one is not.
     unexpected = sorted(k for k in set(weights) - used if k.partition(".")[0] in parts)
     wrong = sorted(key for key in found if found[key].shape != wanted[key].shape)
-    if missing or unexpected or wrong:
-        problems = [
-            f"{len(keys)} {kind}: {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}"
-            for kind, keys in (
-                ("missing", missing),
-                ("unexpected", unexpected),
-                ("of another shape", wrong),
-            )
-            if keys
-        ]
+    problems = [
+        f"{len(keys)} {kind}: {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}"
+        for kind, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", wrong),
+            ("no floating-point numbers", no_fractions),
+            ("with NaN or infinity", not_finite),
+        )
+        if keys
+    ]
+    if problems:
         raise InputError(f"{source} does not fit this backbone:", problems)
     body.load_state_dict(found, strict=False)
 
