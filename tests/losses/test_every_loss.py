@@ -8,7 +8,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dualseg.losses import feature_affinity, lovasz, slices
+from dualseg.losses.bootstrapped import bootstrapped_cross_entropy
+from dualseg.losses.cross_entropy import cross_entropy
+from dualseg.losses.focal import focal_loss
 from dualseg.losses.lovasz import lovasz_softmax
+from dualseg.losses.ohem import ohem_cross_entropy
 
 every_loss = pytest.mark.parametrize("name", EVERY_LOSS)
 
@@ -215,3 +219,16 @@ def test_the_affinity_too_is_the_same_there(distance, no_doubles):
     with no_doubles:
         found = feature_affinity.feature_affinity_loss(first, second, distance=distance)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    "loss", [cross_entropy, bootstrapped_cross_entropy, focal_loss, ohem_cross_entropy]
+)
+def test_weighted_losses_take_one_weight_a_class_and_ids_of_any_type(loss):
+    logits, ids = torch.randn(1, 3, 2, 2), torch.tensor([[[0, 1], [255, 2]]])
+    weights = torch.tensor([1.0, 2.0, 3.0])
+    expected = loss(logits, ids, class_weights=weights)
+    assert loss(logits, ids.to(torch.uint8), class_weights=weights) == expected
+    for number in (2, 5):
+        with pytest.raises(ValueError, match="class weights for 3 classes"):
+            loss(logits, ids, class_weights=torch.ones(number))

@@ -26,6 +26,9 @@ def bootstrapped_cross_entropy(
             own pixels, as in `ohem_cross_entropy`.
         class_weights: (K,) factors; weighted losses are ranked.
 
+    Raises:
+        ValueError: There is not one class weight a class.
+
     Source: Wu et al. 2016, arXiv:1605.06885, with a share in place of a fixed number; larger losses
         are kept, not smaller ones as in one public port.
     """

@@ -43,6 +43,9 @@ def cross_entropy(
 
     Returns:
         A scalar in fp32.
+
+    Raises:
+        ValueError: There is not one class weight a class.
     """
     if num_valid is None:
         num_valid = count_valid(target, ignore_index)
@@ -66,6 +69,28 @@ def pixel_cross_entropy(
     return each
 
 
+def pixel_weights(
+    class_weights: Tensor, logits: Tensor, target: Tensor, *, ignore_index: int = 255
+) -> Tensor:
+    """The weight of each pixel's true class, for a loss that is weighted after the fact.
+
+    Shape: weights (K,), logits (B, K, H, W), target (B, H, W) -> (B, H, W) in fp32
+
+    Raises:
+        ValueError: There is not one weight a class.
+    """
+    return _fitting(class_weights, logits)[target.where(target != ignore_index, 0).long()]
+
+
+def _fitting(class_weights: Tensor, logits: Tensor) -> Tensor:
+    if class_weights.shape != (logits.shape[1],):
+        raise ValueError(
+            f"{tuple(class_weights.shape)} class weights for {logits.shape[1]} classes; "
+            "give one number for each class"
+        )
+    return class_weights.to(logits.device, accumulator(logits))
+
+
 def _apply(
     logits: Tensor,
     target: Tensor,
@@ -74,12 +99,7 @@ def _apply(
     label_smoothing: float,
 ) -> tuple[Tensor, Tensor]:
     if class_weights is not None:
-        if class_weights.shape != (logits.shape[1],):
-            raise ValueError(
-                f"{tuple(class_weights.shape)} class weights for {logits.shape[1]} classes; "
-                "give one number for each class"
-            )
-        class_weights = class_weights.to(logits.device, accumulator(logits))
+        class_weights = _fitting(class_weights, logits)
     return _CrossEntropy.apply(  # type: ignore[no-any-return]
         logits, target, ignore_index, class_weights, label_smoothing
     )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dualseg.losses.cross_entropy import pixel_cross_entropy
+from dualseg.losses.cross_entropy import pixel_cross_entropy, pixel_weights
 from dualseg.losses.slices import count_valid
 
 
@@ -26,6 +26,9 @@ def focal_loss(
         num_valid: Valid pixels of the whole batch, when this is a part of it; parts add up.
         class_weights: (K,) factor on each class's pixels, the paper's alpha.
 
+    Raises:
+        ValueError: There is not one class weight a class.
+
     Source: Lin et al. 2017, arXiv:1708.02002, equation 5, with the softmax of all classes in place
         of one sigmoid a class. One public port applies it to the mean over the batch instead of
         each pixel, which is another loss.
@@ -35,8 +38,7 @@ def focal_loss(
     missing = (-torch.expm1(-losses)).clamp(min=torch.finfo(losses.dtype).tiny ** 0.25)
     focal = missing.pow(gamma) * losses
     if class_weights is not None:
-        weights = class_weights.to(losses.device, losses.dtype)
-        focal = focal * weights[target.where(target != ignore_index, 0)]
+        focal = focal * pixel_weights(class_weights, logits, target, ignore_index=ignore_index)
     if num_valid is None:
         num_valid = count_valid(target, ignore_index)
     return focal.sum() / max(num_valid, 1)

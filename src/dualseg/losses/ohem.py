@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from dualseg.losses.cross_entropy import pixel_cross_entropy
+from dualseg.losses.cross_entropy import pixel_cross_entropy, pixel_weights
 from dualseg.losses.slices import count_valid
 
 
@@ -34,6 +34,9 @@ def ohem_cross_entropy(
             a mean of means, which is not the loss of the whole batch ranked at once.
         class_weights: (K,) factors on the kept pixels' losses; the ranking does not see them.
 
+    Raises:
+        ValueError: There is not one class weight a class.
+
     Source: Shrivastava et al. 2016, arXiv:1604.03540, for pixels as in Wu et al. 2016,
         arXiv:1605.06885. Differs from the public code: ignored pixels do not enter the ranking.
     """
@@ -42,8 +45,7 @@ def ohem_cross_entropy(
     here = count_valid(target, ignore_index)
     hard = _hard_pixels(losses.detach(), valid, threshold, min(min_kept, here))
     if class_weights is not None:
-        weights = class_weights.to(losses.device, losses.dtype)
-        losses = losses * weights[target.where(valid, 0)]
+        losses = losses * pixel_weights(class_weights, logits, target, ignore_index=ignore_index)
     mean = (losses * hard).sum() / hard.sum().clamp(min=1)
     return mean if num_valid is None else mean * (here / max(num_valid, 1))
 
