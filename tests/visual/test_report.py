@@ -15,7 +15,7 @@ from dualseg.core.errors import InputError
 from dualseg.visual.report import write_report
 
 MakeRun = Callable[..., Path]
-PARTS = ("input", "truth", "prediction")
+PICTURES = dict.fromkeys(("input", "truth", "prediction"), "a.png")
 
 
 def html_of(run: Path) -> str:
@@ -146,7 +146,7 @@ def test_damaged_evaluation_is_an_input_error(make_run: MakeRun, content: str) -
         {"confusion": [1, 2, 3]},
         {"pixels_per_class": [1]},
         {"per_image": [["image_0", "x"]]},
-        {"gallery": [{"name": "a", "roles": ["best"], "miou": "x"} | dict.fromkeys(PARTS, "a.png")]},
+        {"gallery": [{"name": "a", "roles": ["best"], "miou": "x", **PICTURES}]},
     ],
 )
 def test_a_damaged_score_is_an_input_error(make_run: MakeRun, change: dict[str, Any]) -> None:
