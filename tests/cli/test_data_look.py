@@ -79,6 +79,7 @@ def test_a_small_weight_is_printed_as_a_number_that_is_not_0(dualseg, tmp_path):
     assert done.code == 0, done.stderr
     setting = parse_override(done.stdout.strip().splitlines()[-1])
     assert setting["loss"]["class_weights"] == pytest.approx([1 / 89998, 1, 1], rel=1e-5)
+    assert f"{1 / 89998:.4g}" in dualseg("data", "stats", tmp_path).stdout
 
 
 def test_an_unknown_rule_for_weights_is_told(dualseg, street):

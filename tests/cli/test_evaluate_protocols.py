@@ -88,6 +88,13 @@ def test_a_crf_stands_in_the_protocol_with_its_settings(dualseg, run):
     assert 0 <= result["miou"] <= 1
 
 
+def test_a_fusion_of_a_single_answer_is_refused(dualseg, run):
+    told = dualseg("evaluate", run, "--fusion", "max")
+    assert told.code == 2
+    assert "fusion max has nothing to fuse at one scale without flip" in told.stderr
+    assert scored(dualseg, run, "--fusion", "max", "--flip")["protocol"]["fusion"] == "max"
+
+
 def test_one_window_of_the_images_size_is_the_whole_image(dualseg, run):
     plain = scored(dualseg, run)
     slid = scored(dualseg, run, "--protocol", "slide", "--window", "40x56", "--stride", "40x56")
@@ -117,6 +124,20 @@ def test_all_scores(dualseg, run):
         "entropy",
         "feature_shift",
     }
+
+
+def test_people_see_the_worst_images_first(dualseg, run, monkeypatch):
+    monkeypatch.setattr("dualseg.cli.evaluate.SHOWN_IMAGES", 1)
+    every = scored(dualseg, run, "--split", "train", "--per-image")["per_image"]
+    worst = min(every, key=lambda image: image["miou"])
+    said = dualseg("evaluate", run, "--split", "train", "--per-image").stdout
+    table, _, rest = said.partition(f"and {len(every) - 1} more images")
+    assert len(every) > 1
+    (row,) = [line.split() for line in table.splitlines() if line.startswith("│")]
+    assert row[1] == worst["name"]
+    assert row[3] == f"{100 * worst['miou']:.1f}"
+    assert "--per-image --json gives all" in rest
+    assert "worst first" not in dualseg("evaluate", run, "--split", "train").stdout
 
 
 def test_people_read_the_protocol_beside_the_number(dualseg, run):

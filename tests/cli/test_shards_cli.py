@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dualseg.data.datasets.folder import describe_folder
+from dualseg.data.shards.samples import LABEL_EXTENSION
 from dualseg.data.shards.writer import write_shards
 
 TWO_STEPS = "training.max_steps=2"
@@ -31,6 +32,45 @@ def test_a_folder_of_shards_trains_and_is_scored(dualseg, shards, recipe, tmp_pa
     scored = dualseg("evaluate", run, "--json")
     assert scored.code == 0, scored.stderr
     assert scored.json["num_images"] == len(describe_folder(tmp_path / "street").open("val"))
+
+
+def test_classes_that_nothing_beside_the_shards_names_are_said_to_be_the_networks(
+    dualseg, shards, recipe, tmp_path
+):
+    run = tmp_path / "run"
+    assert dualseg("train", recipe, "--data", shards, "--set", TWO_STEPS, "--out", run).code == 0
+    assert "those of the network" not in dualseg("evaluate", run, "--data", shards).stderr
+    (shards / "dataset.yaml").unlink()
+    scored = dualseg("evaluate", run, "--data", shards)
+    assert scored.code == 0, scored.stderr
+    assert "classes: 2, those of the network, since no dataset.yaml beside" in scored.stderr
+
+
+def test_a_label_in_bare_shards_that_is_none_of_the_networks_classes_is_told(
+    dualseg, shards, recipe, tmp_path
+):
+    run = tmp_path / "run"
+    assert dualseg("train", recipe, "--data", shards, "--set", TWO_STEPS, "--out", run).code == 0
+    (shards / "dataset.yaml").unlink()
+    spoil_labels(shards / "val-000000.tar", value=7)
+    told = dualseg("evaluate", run, "--data", shards)
+    assert told.code == 2
+    assert "known values are 0, 1, 255" in " ".join(told.stderr.split())
+
+
+def spoil_labels(shard, *, value):
+    """Sets the corner of every label in a shard."""
+    with tarfile.open(shard) as old:
+        members = [(member, old.extractfile(member).read()) for member in old]
+    with tarfile.open(shard, "w") as new:
+        for member, content in members:
+            if member.name.endswith(LABEL_EXTENSION):
+                pixels = np.array(Image.open(io.BytesIO(content)))
+                pixels[0, 0] = value
+                stream = io.BytesIO()
+                Image.fromarray(pixels).save(stream, format="PNG")
+                content, member.size = stream.getvalue(), stream.tell()
+            new.addfile(member, io.BytesIO(content))
 
 
 def test_shards_and_files_give_the_same_training(dualseg, shards, street, recipe, tmp_path):

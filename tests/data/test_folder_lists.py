@@ -180,7 +180,7 @@ def test_test_images_without_masks_are_left_out_and_told_when_asked_for(tmp_path
         (tmp_path / f"{split}.txt").write_text(names)
     found = describe_folder(tmp_path)
     assert {split: len(files) for split, files in found.splits.items()} == {"train": 2, "val": 1}
-    with pytest.raises(InputError, match="the images in test.txt have no masks"):
+    with pytest.raises(InputError, match=r"the images in test\.txt have no masks"):
         found.open("test")
 
 

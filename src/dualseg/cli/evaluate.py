@@ -134,9 +134,10 @@ def evaluate(
             raise InputError("an exported file keeps its output stride; export the network anew")
         network = with_output_stride(network, facts, output_stride)
     dataset = open_evaluation_data(model, data, split, facts.labels, allow_missing=allow_missing)
-    for note in getattr(dataset, "label_notes", ()):
-        say(note)
     with one_voice() as processes, counting("evaluating") as progress:
+        if processes.rank == 0:
+            for note in getattr(dataset, "label_notes", ()):  # of shards
+                say(note)
         evaluation = evaluate_network(
             network,
             dataset,
