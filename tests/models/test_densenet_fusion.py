@@ -29,28 +29,11 @@ def test_coarse_maps_are_added_to_finer_ones_and_smoothed_between(variant):
     third = enlarge(head.fuse.smooth[1](second), lateral[3]) + lateral[3]
     output = head(maps)
     torch.testing.assert_close(output.features, head.finish(third))
-    head.train()
-    output = head(maps)
     if variant == "newdid6":
         sides = [head.finish_sides[0](first), head.finish_sides[1](second)]
         torch.testing.assert_close(list(output.side_features), sides)
     else:
         assert output.side_features == ()
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("variant", ["newdid6", "newdid6_senet"])
-def test_inference_leaves_out_what_training_alone_reads(variant):
-    head = DenseNetFusionHead(INFO, variant=variant, channels=10).eval()
-    calls = []
-    for finish in head.finish_sides:
-        finish.register_forward_hook(lambda *_: calls.append("side"))
-
-    output = head(features())
-
-    assert output.side_features == ()
-    assert calls == []
-    assert len(head.train()(features()).side_features) == len(calls) == 2
 
 
 def test_smoothing_is_3x3_in_newdid4_alone():

@@ -84,7 +84,6 @@ def predict(
         parts[part][rest] = tensor
     load_strictly(body, parts["body"])
     load_strictly(head, parts["head"])
-    head.training = True  # or it leaves the coarser maps out; its norms go on evaluating
     features, sides = head(body(random_image(size)))
     logits = [
         F.conv2d(maps, parts["classifier"][f"{i}.weight"], parts["classifier"][f"{i}.bias"])

@@ -47,7 +47,7 @@ class DenseNetFusionHead(nn.Module):
         align_corners: Of resizing.
 
     Shape: features -> (B, channels, H/4, W/4) for the pyramids, else (B, C, H/s, W/s) with s the
-        output stride; side features, for newdid6 in training: the two coarser sums
+        output stride; side features, for newdid6: the two coarser sums
 
     Raises:
         InputError: Unknown variant, fewer than four features, or channels without a pyramid.
@@ -90,8 +90,7 @@ class DenseNetFusionHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         *coarser, finest = self.fuse(features[-LEVELS:])
-        finish_sides = self.finish_sides if self.training else ()  # only training reads them
-        sides = [finish(maps) for finish, maps in zip(finish_sides, coarser, strict=False)]
+        sides = [finish(maps) for finish, maps in zip(self.finish_sides, coarser, strict=False)]
         return HeadOutput(self.finish(finest), tuple(sides))
 
 

@@ -13,8 +13,7 @@ class HeadOutput(NamedTuple):
 
     Attributes:
         features: (B, out_channels, h, w)
-        side_features: One (B, C_i, h_i, w_i) for each entry of the head's `side_info`. Outside
-            training there may be none: a head leaves out what only they need.
+        side_features: One (B, C_i, h_i, w_i) for each entry of the head's `side_info`.
     """
 
     features: Tensor
