@@ -157,6 +157,25 @@ def test_a_damaged_score_is_an_input_error(make_run: MakeRun, change: dict[str, 
         write_report(run)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"miou": None}, "miou is None, no number"),
+        (
+            {"iou_per_class": {"road": 0.5, "pole": "x", "unseen": None}},
+            "iou_per_class of pole is 'x', no number",
+        ),
+        ({"per_image": [["image_0", "x"]]}, "per_image of image_0 is 'x', no number"),
+    ],
+)
+def test_a_damaged_score_is_named(make_run: MakeRun, change: dict[str, Any], named: str) -> None:
+    run = make_run()
+    path = run / "evaluation" / "evaluation.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=named):
+        write_report(run)
+
+
 def test_damaged_picture_is_an_input_error(make_run: MakeRun) -> None:
     run = make_run()
     path = run / "evaluation" / "gallery" / "000000_truth.png"

@@ -365,9 +365,9 @@ def _why_nothing_is_left(loop: TrainingLoop) -> str:
         return f"the run is finished, {step} steps are done"
     return (
         f"the run stopped early, after step {step} of {loop.plan.max_steps}: the score had not "
-        f"risen for {stopping.waited} validations (training.patience {stopping.patience}). To go "
-        f"on, resume it with --set training.patience={2 * stopping.waited}, or with null for none, "
-        "or with more steps than it was planned for"
+        f"risen for {stopping.waited} validation{'s' * (stopping.waited != 1)} (training.patience "
+        f"{stopping.patience}). To go on, resume it with --set training.patience="
+        f"{2 * stopping.waited}, or with null for none, or with more steps than it was planned for"
     )
 
 

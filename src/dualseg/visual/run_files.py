@@ -177,13 +177,16 @@ def _require_scores(plain: Mapping[str, Any], labels: LabelSpec) -> None:
     Raises:
         KeyError, TypeError, ValueError: It is not there.
     """
-    ious = [plain["iou_per_class"][name] for name in labels.class_names]
-    of_images = [miou for _, miou in plain.get("per_image", [])]
-    of_images += [item["miou"] for item in plain["gallery"]]
-    known = [value for value in (*ious, *of_images) if value is not None]
-    for value in (*(plain[name] for name in SCORES), *known):
+    found = [(name, plain[name]) for name in SCORES]
+    maybe = [
+        (f"iou_per_class of {name}", plain["iou_per_class"][name]) for name in labels.class_names
+    ]
+    maybe += [(f"per_image of {name}", miou) for name, miou in plain.get("per_image", [])]
+    maybe += [("miou of the gallery", item["miou"]) for item in plain["gallery"]]
+    found += [(what, value) for what, value in maybe if value is not None]
+    for what, value in found:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{value!r} is no number")
+            raise TypeError(f"{what} is {value!r}, no number")
     if not isinstance(plain["protocol"], Mapping):
         raise TypeError("protocol is no object")
     num_classes = labels.num_classes
