@@ -277,7 +277,9 @@ def test_shards_convert_as_well(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 @pytest.mark.parametrize(
-    "stem", ["scan{}.tif", os.fsdecode(b"na\xefve{}")], ids=["as a suffix", "no UTF-8"]
+    "stem",
+    ["scan{}.tif", os.fsdecode(b"na\xefve{}"), "10:30_{}"],
+    ids=["as a suffix", "no UTF-8", "a colon"],
 )
 def test_every_name_of_a_file_comes_back(tmp_path: Path, name: str, stem: str) -> None:
     if name == "cvat" and "\udcef" in stem:
@@ -296,6 +298,17 @@ def test_every_name_of_a_file_comes_back(tmp_path: Path, name: str, stem: str) -
         names = [Path(after.name(i)).name for i in range(len(after))]
         assert names == [pair.name for pair in dataset.pairs]
         assert after.label_map(0).tolist() == dataset.label_map(0).tolist()
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat"])
+def test_a_blank_at_the_start_of_a_name_is_part_of_it(tmp_path: Path, name: str) -> None:
+    pair = Pair(
+        " a", save(tmp_path / " a.png", gray(2, 4)), save(tmp_path / "b.png", [[1] * 4] * 2)
+    )
+    both = [FileDataset((pair,), BACKGROUND, split) for split in ("train", "val")]
+    convert_dataset(both, name, tmp_path / "out")
+    after = open_dataset("folder", root=tmp_path / "out", split="train")
+    assert after.label_map(0).tolist() == [[1] * 4] * 2
 
 
 @pytest.mark.parametrize("name", ROUND_TRIPS)

@@ -100,6 +100,22 @@ def test_columns_may_be_separated_by_semicolons_and_tabs(tmp_path: Path, mark: s
     assert [pair.name for pair in description.splits["val"]] == ["x/b"]
 
 
+def test_a_table_counts_whatever_the_case_of_its_suffix(tmp_path: Path) -> None:
+    text = "image,mask,split\nx/a.jpg,y/a.png,train\nx/b.jpg,y/b.png,val\n"
+    (_files(tmp_path) / "Pairs.CSV").write_text(text)
+    (tmp_path / "old.csv").mkdir()
+    (tmp_path / "._Pairs.csv").write_text(text)  # macOS leaves such files
+    splits = describe_folder(tmp_path).splits
+    assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 1, "val": 1}
+
+
+def test_a_colon_in_a_name_is_no_drive(tmp_path: Path) -> None:
+    save(_files(tmp_path) / "10:30.jpg", gray(1, 2))
+    (tmp_path / "pairs.csv").write_text("image,mask\n10:30.jpg,y/a.png\nx/b.jpg,y/b.png\n")
+    names = [pair.name for pairs in describe_folder(tmp_path).splits.values() for pair in pairs]
+    assert sorted(names) == ["10:30", "x/b"]
+
+
 @pytest.mark.parametrize("text", ["picture,target\n1.png,1.png\n", "image,mask\n"])
 def test_a_table_that_is_no_list_is_told(tmp_path: Path, text: str) -> None:
     """Folders are taken in its place, and a user who meant it as the split reads that."""

@@ -1,5 +1,6 @@
 """train.txt, val.txt and so on: what counts as a list, and that none is passed over in silence."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -205,3 +206,58 @@ def test_a_name_that_ends_as_a_picture_s_is_that_of_a_file_or_of_a_file_without_
     (tmp_path / "train.txt").write_text("a.tif\nc.png\n")
     (tmp_path / "val.txt").write_text("b.tif\n")
     assert _names(tmp_path) == {"train": ["a.tif", "c"], "val": ["b"]}
+
+
+def _folders(root: Path, *names: str) -> Path:
+    for name in names:
+        save(root / f"images/{name}.jpg", gray(1, 2))
+        save(root / f"masks/{name}.png", [[0, 1]])
+    return root
+
+
+@pytest.mark.parametrize("folder", ["", "imagesets/segmentation", "Splits"])
+def test_lists_count_whatever_the_case_of_their_names(tmp_path: Path, folder: str) -> None:
+    """Passed over in silence, they would leave images of val to the training."""
+    lists = _folders(tmp_path, "a", "b", "c") / folder
+    lists.mkdir(parents=True, exist_ok=True)
+    (lists / "Train.txt").write_text("a\nb\n")
+    (lists / "VAL.TXT").write_text("c\n")
+    splits = describe_folder(tmp_path).splits
+    assert {split: [pair.name for pair in pairs] for split, pairs in splits.items()} == {
+        "train": ["a", "b"],
+        "val": ["c"],
+    }
+
+
+@pytest.mark.parametrize("line", ["a", "images/a.jpg masks/a.png"])
+def test_a_list_in_utf_16_is_refused_by_that(tmp_path: Path, line: str) -> None:
+    (_folders(tmp_path, "a", "b") / "train.txt").write_text(f"{line}\n", "utf-16")
+    with pytest.raises(InputError, match=r"train\.txt holds zero bytes, as text in UTF-16 does"):
+        describe_folder(tmp_path)
+
+
+def test_a_list_may_write_accents_in_another_way_than_the_files(tmp_path: Path) -> None:
+    """Files that were zipped on macOS have two signs for an accent, an editor writes one."""
+    _folders(tmp_path, "e\u0301", "b")
+    (tmp_path / "train.txt").write_text("\u00e9\n", "utf-8")
+    (tmp_path / "val.txt").write_text("b\n")
+    assert [pair.name for pair in describe_folder(tmp_path).splits["train"]] == ["e\u0301"]
+
+
+def test_a_list_of_pairs_may_hold_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xe9")
+    save(tmp_path / "plain.jpg", gray(1, 2)).rename(tmp_path / f"{odd}.jpg")
+    save(tmp_path / "plain.png", [[0, 1]]).rename(tmp_path / f"{odd}.png")
+    save(tmp_path / "b.jpg", gray(1, 2))
+    save(tmp_path / "b.png", [[0, 1]])
+    (tmp_path / "train.txt").write_bytes(b"\xe9.jpg \xe9.png\n")
+    (tmp_path / "val.txt").write_text("b.jpg b.png\n")
+    assert [pair.name for pair in describe_folder(tmp_path).splits["train"]] == [odd]
+
+
+def test_a_line_ends_where_an_editor_ends_it(tmp_path: Path) -> None:
+    """U+2028 is a separator of lines to Python alone."""
+    _folders(tmp_path, "a\u2028b", "a", "b", "c")
+    (tmp_path / "train.txt").write_text("a\u2028b\n", "utf-8")
+    (tmp_path / "val.txt").write_text("c\n")
+    assert [pair.name for pair in describe_folder(tmp_path).splits["train"]] == ["a\u2028b"]

@@ -1,7 +1,7 @@
 """What lies in a folder, listed fast enough for a hundred thousand files."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +49,22 @@ def unread(images: Path, read: Collection[Path] = ()) -> list[str]:
     notes = [f"not read: sub-folders {', '.join(first_few(others))} of {images}"] if others else []
     loose = pictures(images) if read else []
     return notes + ([f"not read: {len(loose)} pictures in {images} itself"] if loose else [])
+
+
+def files_named(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Files of the names, in their order, upper and lower case taken for the same."""
+    with _entries(folder) as entries:
+        found = [entry.name for entry in entries if entry.name.lower() in names]
+    found.sort(key=lambda name: (names.index(name.lower()), name))
+    return [folder / name for name in found if (folder / name).is_file()]
+
+
+def files_ending(folder: Path, suffix: str) -> list[Path]:
+    """Files of a suffix, upper and lower case taken for the same, by name; hidden ones are left
+    out."""
+    with _entries(folder) as entries:
+        found = [e.name for e in entries if e.name.lower().endswith(suffix) and e.name[0] != "."]
+    return [folder / name for name in sorted(found) if (folder / name).is_file()]
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
+from dualseg.data.datasets.folder_listing import files_ending
 from dualseg.data.datasets.folder_text_lists import (
     MAX_LIST_BYTES,
     Row,
@@ -37,7 +38,7 @@ def read_listed_pairs(root: Path, *, allow_missing: bool = False) -> tuple[Pairs
         InputError: There are several CSV files, or lists of both kinds, a path is missing or leads
             out of the folder, an image stands twice, a row names no split, or a quote stays open.
     """
-    tables = [path for path in sorted(root.glob("*.csv")) if _header(path) is not None]
+    tables = [path for path in files_ending(root, ".csv") if _header(path) is not None]
     lists, unread = pair_lists(root)
     if len(tables) + bool(lists) > 1:
         found = ", ".join(path.name for path in [*tables, *lists])
@@ -60,7 +61,7 @@ def unread_tables(root: Path) -> list[str]:
     """Notes on CSV files without the columns that would make them lists of pairs."""
     return [
         f"not read: {path.name}, whose first line does not name the columns image and mask"
-        for path in sorted(root.glob("*.csv"))
+        for path in files_ending(root, ".csv")
         if _header(path) is None
     ]
 
@@ -71,9 +72,9 @@ def inside(root: Path, given: str) -> Path:
     Raises:
         InputError: It is absolute, or leads out of the folder.
     """
-    text = given.strip().replace("\\", "/")
-    parts = text.split("/")
-    if not text or text.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in text:
+    text = given.replace("\\", "/")
+    is_absolute = text.startswith("/") or PureWindowsPath(text).drive
+    if not text.strip() or is_absolute or ".." in text.split("/") or "\0" in text:
         raise InputError(
             f"path {given!r} is absolute or leads out of {root}; name files relative to the folder"
         )
@@ -91,7 +92,7 @@ def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs,
             num_bare += 1
             continue
         try:
-            files = inside(root, image), inside(root, mask)
+            files = inside(root, image.strip()), inside(root, mask.strip())
         except InputError as error:
             faults.append(_fault(where, str(error), "correct the list"))
             continue
@@ -156,7 +157,7 @@ def _table_rows(path: Path) -> list[Row]:
 def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each row with its number from 1 on; a quote that stays open would swallow the rows below."""
     number = 0
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         rows = csv.reader(file, delimiter=_delimiter(path), strict=True)
         try:
             for number, row in enumerate(rows, start=1):

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 MASK_SUFFIXES = ("_mask", "_label", "_labels", "_gt", "_seg", "_labelIds", "_labelTrainIds")
@@ -66,6 +66,23 @@ def same_name(files: Sequence[Path]) -> list[Path]:
     stems = [path.stem for path in files]
     doubled = set(alike(stems))
     return [path for path, stem in zip(files, stems, strict=True) if stem in doubled]
+
+
+def spelled_as(names: Sequence[str], known: Collection[str]) -> list[str]:
+    """The names as files are called: of an accent, a list may make one sign and macOS two.
+
+    Args:
+        names: As a list gives them.
+        known: Those of files.
+    """
+    strange = [name for name in names if name not in known and not name.isascii()]
+    if not strange:
+        return list(names)
+    alike_of: dict[str, list[str]] = {}
+    for name in known:
+        alike_of.setdefault(unicodedata.normalize("NFC", name), []).append(name)
+    meant = {name: alike_of.get(unicodedata.normalize("NFC", name), []) for name in strange}
+    return [meant[name][0] if len(meant.get(name, ())) == 1 else name for name in names]
 
 
 def _plainly(mask: str, images: set[str]) -> str | None:

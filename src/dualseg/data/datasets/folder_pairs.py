@@ -16,7 +16,7 @@ from dualseg.data.datasets.folder_lists import (
     read_listed_pairs,
     unread_tables,
 )
-from dualseg.data.datasets.folder_names import MASK_SUFFIXES, match_names, same_name
+from dualseg.data.datasets.folder_names import MASK_SUFFIXES, match_names, same_name, spelled_as
 from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists, unread_lists
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
@@ -281,6 +281,7 @@ def _listed(
     by_image, by_mask = _by_stem(image_files), _by_stem(mask_files)
     mask_of, _, doubled = match_names(list(by_image), list(by_mask))
     splits: dict[str, dict[str, Pair]] = {}
+    lists = {file: (split, spelled_as(n, by_image)) for file, (split, n) in lists.items()}
     for file, (split, names) in lists.items():
         strange = [name for name in names if name not in by_image]
         without = [name for name in names if name in by_image and name not in mask_of]

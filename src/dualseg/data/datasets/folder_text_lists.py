@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair, Pairs
-from dualseg.data.datasets.folder_listing import pictures, sub_folders
+from dualseg.data.datasets.folder_listing import files_named, pictures, sub_folders
+from dualseg.data.datasets.folder_names import spelled_as
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -27,7 +28,7 @@ def pair_lists(root: Path) -> tuple[list[Path], list[str]]:
     Raises:
         InputError: One of train and val lists pairs, the other something else or nothing.
     """
-    texts = [root / f"{name}.txt" for name in LIST_NAMES if _is_list(root / f"{name}.txt")]
+    texts = _lists_in(root)
     pairs = [path for path in texts if _names_two(path)]
     if not pairs:
         return [], []
@@ -48,12 +49,11 @@ def pair_rows(paths: Sequence[Path]) -> list[Row]:
     """Place, split, image and label of every line.
 
     Raises:
-        InputError: A line does not hold two words.
+        InputError: A line does not hold two words, or it is no UTF-8.
     """
     rows = []
     for path in paths:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(_lines(path), start=1):
             words = [word.strip() for word in line.split("\t")] if "\t" in line else line.split()
             if words and len(words) != 2:
                 raise InputError(
@@ -77,8 +77,8 @@ def read_name_lists(root: Path) -> Listed | None:
         File -> its split, and the names in it without folder and file suffix.
 
     Raises:
-        InputError: A list is empty, a name stands in it twice, or one of train and val is listed in
-            another folder.
+        InputError: A list is empty or no UTF-8, a name stands in it twice, or one of train and val
+            is listed in another folder.
     """
     found = _lists_by_folder(root)
     if not found:
@@ -118,7 +118,8 @@ def as_listed(lists: Listed, pairs: Iterable[Pair], faults: list[str], missing: 
         by_name.setdefault(pair.image.stem, []).append(pair)
     split_of: dict[str, str] = {}
     found: dict[str, list[Pair]] = {}
-    for file, (split, names) in lists.items():
+    for file, (split, given) in lists.items():
+        names = spelled_as(given, by_name)
         missing += [
             f"{file.name} lists {n}, of which there is no pair" for n in names if n not in by_name
         ]
@@ -134,19 +135,27 @@ def as_listed(lists: Listed, pairs: Iterable[Pair], faults: list[str], missing: 
 
 def split_named(name: str) -> str:
     """The split that a list or a row of a table means."""
-    return SPLIT_NAMES.get(name, name)
+    return SPLIT_NAMES.get(name.lower(), name.lower())
 
 
 def _lists_by_folder(root: Path) -> list[list[Path]]:
     """Lists of names alone, of each folder that holds some."""
-    folders = (root, *(root / name for name in LIST_FOLDERS))
-    listed = [[folder / f"{name}.txt" for name in LIST_NAMES] for folder in folders]
-    found = [[p for p in paths if _is_list(p) and not _names_two(p)] for paths in listed]
+    folders = [root, *(at for name in LIST_FOLDERS for at in _below(root, name))]
+    found = [[path for path in _lists_in(at) if not _names_two(path)] for at in folders]
     return [paths for paths in found if paths]
 
 
-def _is_list(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size <= MAX_LIST_BYTES
+def _below(root: Path, name: str) -> list[Path]:
+    """The folder of that name, upper and lower case taken for the same."""
+    found = [root]
+    for part in name.lower().split("/"):
+        found = [at for above in found for at in sub_folders(above) if at.name.lower() == part]
+    return found
+
+
+def _lists_in(folder: Path) -> list[Path]:
+    files = files_named(folder, [f"{name}.txt" for name in LIST_NAMES])
+    return [path for path in files if path.stat().st_size <= MAX_LIST_BYTES]
 
 
 def _names_two(path: Path) -> bool:
@@ -158,13 +167,23 @@ def _names_two(path: Path) -> bool:
 
 def _first_line(path: Path) -> str:
     """The first one that is not blank."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        lines = (line.strip() for line in file.read(1 << 16).splitlines())
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        lines = (line.strip() for line in file.read(1 << 16).split("\n"))
         return next((line for line in lines if line), "")
 
 
+def _lines(path: Path) -> list[str]:
+    """A byte that is no UTF-8 becomes what it is in the name of a file. Lines end where editors end
+    them: `splitlines` knows separators that a name may hold."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        text = file.read()
+    if "\0" in text:
+        raise InputError(f"{path} holds zero bytes, as text in UTF-16 does; save it as UTF-8")
+    return text.split("\n")
+
+
 def _bare_names(path: Path, root: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    lines = _lines(path)
     given = [line.strip().replace("\\", "/").rpartition("/")[2] for line in lines if line.strip()]
     ending = {name for name in given if _has_suffix(name)}
     bare = ending - (_stems_with_suffix(root) if ending else set())
