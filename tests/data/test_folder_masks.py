@@ -98,6 +98,31 @@ def test_a_smeared_black_and_white_jpeg_is_refused_with_counts_and_the_fix(tmp_p
     assert "write into dataset.yaml: values: {0: 0, 255: 1} and snap: true" in message
 
 
+def test_a_jpeg_under_the_name_of_a_png_is_refused_and_not_taken_for_ids(tmp_path: Path) -> None:
+    mask = _jpeg(tmp_path / "a.jpg", _halves(0, 1, 2, 3)).rename(tmp_path / "a.png")
+    with pytest.raises(InputError) as caught:
+        _described(tmp_path, mask)
+    assert f"1 masks are JPEG ({mask} for example)" in str(caught.value)
+    assert "snap" not in str(caught.value), "nobody can tell ids apart that are so near"
+
+
+def test_a_png_under_the_name_of_a_jpeg_holds_exact_ids(tmp_path: Path) -> None:
+    mask = save(tmp_path / "a.png", [[0, 1, 2]]).rename(tmp_path / "a.jpg")
+    dataset, _ = _described(tmp_path, mask)
+    assert dataset.label_map(0).tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("exif", [b"", Image.Exif().tobytes()], ids=["plain", "with other chunks"])
+def test_webp_is_refused_where_it_is_lossy_alone(tmp_path: Path, exif: bytes) -> None:
+    picture = Image.fromarray(_halves((0,) * 3, (1,) * 3, (2,) * 3, (9,) * 3))
+    picture.save(tmp_path / "a.webp", lossless=True, exif=exif)
+    dataset, _ = _described(tmp_path, save(tmp_path / "b.png", [[*range(10)]]), tmp_path / "a.webp")
+    assert np.unique(dataset.label_map(1)).tolist() == [0, 1, 2, 9]
+    picture.save(tmp_path / "a.webp", quality=75, exif=exif)
+    with pytest.raises(InputError, match=r"1 masks are lossy WebP .*Save them as PNG"):
+        _described(tmp_path, tmp_path / "a.webp")
+
+
 def test_smeared_black_and_white_is_read_where_that_was_declared(tmp_path: Path) -> None:
     mask = _jpeg(tmp_path / "a.jpg", cv2.GaussianBlur(_halves(0, 255), (0, 0), 1))
     (tmp_path / "dataset.yaml").write_text("values: {0: 0, 255: 1}\nsnap: true\n")

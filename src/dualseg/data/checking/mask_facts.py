@@ -1,5 +1,6 @@
 """What a label file holds, before anyone says what it means: ids, gray levels or colours."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,9 +22,8 @@ from dualseg.data.scanning import in_order
 
 MASK = "mask"  # the kind of these rows among the records
 MOST_COLORS = 256  # so many are kept one by one; photographs have more
-JPEG_SUFFIXES = (".jpg", ".jpeg")
 JPEG_START = b"\xff\xd8\xff"
-FEW_VALUES = 40
+WEBP_LOSSY, WEBP_LOSSLESS = b"VP8 ", b"VP8L"
 
 MaskKind = Literal["ids", "gray", "colors"]
 Progress = Callable[[int, int], object]
@@ -39,7 +39,7 @@ class MaskFacts(NamedTuple):
         counts: Value -> pixels; colours as `pack_colors` numbers them, the most frequent ones.
         num_values: How many values or colours there are.
         alpha: Lowest and highest value of an alpha channel; None where there is none.
-        lossy: Whether it is a JPEG, which smears every edge.
+        lossy: Whether it is a JPEG or a lossy WebP, which smear every edge.
     """
 
     size: Size
@@ -94,7 +94,7 @@ def read_mask_facts(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskFacts:
         return _facts_of_colors(path, max_pixels)
     counts = count_values(values)
     size = values.shape[0], values.shape[1]
-    return MaskFacts(size, "ids", counts, len(counts), None, _is_jpeg(path, len(counts)))
+    return MaskFacts(size, "ids", counts, len(counts), None, _is_lossy(path))
 
 
 def read_gray_values(path: Path, *, max_pixels: int = MAX_PIXELS) -> RawValues:
@@ -148,13 +148,13 @@ def _facts_of_colors(path: Path, max_pixels: int) -> MaskFacts:
     size = pixels.shape[0], pixels.shape[1]
     if _are_equal(pixels):
         counts = count_values(pixels[..., 0])
-        jpeg = _is_jpeg(path, len(counts))
-        return MaskFacts(size, "gray", counts, len(counts), _alpha(path, max_pixels), jpeg)
+        alpha = _alpha(path, max_pixels)
+        return MaskFacts(size, "gray", counts, len(counts), alpha, _is_lossy(path))
     values, numbers = np.unique(pack_colors(pixels), return_counts=True)
     most = np.argsort(-numbers, kind="stable")[:MOST_COLORS]
     counts = dict(zip(values[most].tolist(), numbers[most].tolist(), strict=True))
-    jpeg = _is_jpeg(path, len(values))
-    return MaskFacts(size, "colors", counts, len(values), _alpha(path, max_pixels), jpeg)
+    alpha = _alpha(path, max_pixels)
+    return MaskFacts(size, "colors", counts, len(values), alpha, _is_lossy(path))
 
 
 def _is_of_colors(error: PictureError) -> bool:
@@ -174,11 +174,15 @@ def _alpha(path: Path, max_pixels: int) -> tuple[int, int] | None:
     return int(low), int(high)  # type: ignore[arg-type]
 
 
-def _is_jpeg(path: Path, num_values: int) -> bool:
-    """By its name, or where it has suspiciously many values by its first bytes."""
-    if path.suffix.lower() in JPEG_SUFFIXES:
-        return True
-    if num_values <= FEW_VALUES:
-        return False
+def _is_lossy(path: Path) -> bool:
+    """By its content: under the name of a PNG, smeared ids would be taken for true ones."""
     with open(path, "rb") as file:
-        return file.read(3) == JPEG_START
+        start = file.read(12)
+        if start[:4] != b"RIFF" or start[8:] != b"WEBP":
+            return start.startswith(JPEG_START)
+        while len(head := file.read(8)) == 8:
+            if head[:4] in (WEBP_LOSSY, WEBP_LOSSLESS):
+                return head[:4] == WEBP_LOSSY
+            length = int.from_bytes(head[4:], "little")
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return False

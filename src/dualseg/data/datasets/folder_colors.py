@@ -9,6 +9,7 @@ from dualseg.data.checking.mask_facts import MOST_COLORS, MaskFacts
 from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.data.datasets.cityscapes import TRAIN_IDS as CITYSCAPES_LABELS
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
+from dualseg.data.datasets.folder_smeared import lossy_format
 from dualseg.data.datasets.voc import VOC_LABELS
 from dualseg.data.labels.color_labels import unpack_color
 from dualseg.data.labels.smeared_labels import MOST_UNDECIDED, ColorReader, undecided_share
@@ -91,7 +92,8 @@ def _refuse_smeared(
     ]
     if smeared:
         raise InputError(
-            f"{len(smeared)} coloured masks are JPEG ({smeared[0]} for example), which smears "
+            f"{len(smeared)} coloured masks are {lossy_format(smeared[0])} ({smeared[0]} for "
+            "example), which smears "
             f"colours at every edge, so that they hold {len(pixels)} colours or more; "
             f"save the masks as PNG with exact colours{_snap_hint(pixels, declaration)}"
         )

@@ -30,7 +30,8 @@ def refuse_smeared_values(
         declaration: What was said.
 
     Raises:
-        InputError: Some are JPEG and hold values besides the declared ones, or 0 and 255.
+        InputError: Some are JPEG or lossy WebP and hold values besides the declared ones, or 0 and
+            255.
     """
     meant = DRAWN if declaration.values is None else tuple(declaration.values)
     smeared = [
@@ -41,9 +42,9 @@ def refuse_smeared_values(
     if not smeared:
         return
     raise InputError(
-        f"{len(smeared)} masks are JPEG ({smeared[0]} for example), which smears every edge, so "
-        f"that they hold {len(pixels)} values: {_clusters(pixels)}. Save them as PNG from what "
-        f"they were made of, or {_fix(pixels, declaration)}"
+        f"{len(smeared)} masks are {lossy_format(smeared[0])} ({smeared[0]} for example), which "
+        f"smears every edge, so that they hold {len(pixels)} values: {_clusters(pixels)}. Save "
+        f"them as PNG from what they were made of{_fix(pixels, declaration)}"
     )
 
 
@@ -95,18 +96,28 @@ def snapped_values(
     return {**values, UNDECIDED: IGNORE_INDEX}, [note], meant
 
 
+def lossy_format(path: Path) -> str:
+    """What a mask is that was found to be lossy."""
+    return "lossy WebP" if path.suffix.lower() == ".webp" else "JPEG"
+
+
 def _fix(pixels: Counts, declaration: Declaration) -> str:
+    """How to read them all the same; nothing where the values are too near to each other."""
     if declaration.values is not None:
-        return f"write snap: true into {DECLARATION_FILE}: each pixel becomes the nearest value"
-    if _share_near(pixels, DRAWN) >= MOSTLY:
         return (
-            f"write into {DECLARATION_FILE}: values: {{0: 0, 255: 1}} and snap: true (each pixel "
-            "becomes the nearer one)"
+            f", or write snap: true into {DECLARATION_FILE}: each pixel becomes the nearest value"
         )
     peaks = [str(value) for value, _ in sorted(_largest(pixels))]
+    if len(peaks) < 2:
+        return ""
+    if _share_near(pixels, DRAWN) >= MOSTLY:
+        return (
+            f", or write into {DECLARATION_FILE}: values: {{0: 0, 255: 1}} and snap: true (each "
+            "pixel becomes the nearer one)"
+        )
     meaning = ", ".join(f"{value}: {number}" for number, value in enumerate(peaks))
     return (
-        f"write into {DECLARATION_FILE} the values that are meant, for example values: "
+        f", or write into {DECLARATION_FILE} the values that are meant, for example values: "
         f"{{{meaning}}}, and snap: true (each pixel becomes the nearest one)"
     )
 
