@@ -28,6 +28,7 @@ from dualseg.core.image_spec import FIELDS, ImageSpec, image_faults
 from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color
 
 DECLARATION_FILE = "dataset.yaml"
+OTHER_SPELLINGS = (DECLARATION_FILE, "dataset.yml")  # whatever the case of their letters
 SWITCHES = ("snap", "allow_missing")  # true or false
 KEYS = ("class_names", "palette", "ignore_index", "values", "colors", *SWITCHES, *FIELDS)
 RUN_KEYS = ("name", "root", "train", "val", "notes")  # what a run records besides
@@ -79,10 +80,11 @@ def read_declaration(root: Path) -> Declaration:
     """The folder's `dataset.yaml`, or a declaration that says nothing where there is none.
 
     Raises:
-        InputError: The file has faults; all are listed.
+        InputError: The file has faults, all are listed; it is spelled otherwise, or is no file.
     """
     path = root / DECLARATION_FILE
     if not path.is_file():
+        _refuse_other_spellings(root)
         return Declaration()
     given = read_yaml(path)
     known = (*KEYS, *RUN_KEYS) if set(RUN_KEYS) <= set(given) else KEYS
@@ -104,6 +106,19 @@ def read_declaration(root: Path) -> Declaration:
     return Declaration(
         names, palette, ignore, values, colors, snap, allow_missing, images, assumes_255
     )
+
+
+def _refuse_other_spellings(root: Path) -> None:
+    """What a user meant as the declaration must not go unread: its classes would be lost."""
+    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    for name in names:
+        if name == DECLARATION_FILE:
+            raise InputError(f"{root / name} is no file; make it one, or remove it")
+        if name.casefold() in OTHER_SPELLINGS:
+            raise InputError(
+                f"{root / name} would not be read: what a folder declares stands in "
+                f"{DECLARATION_FILE}; rename it so, or name it otherwise if it is something else"
+            )
 
 
 def _switch(key: str, given: Any, faults: list[str]) -> bool:
