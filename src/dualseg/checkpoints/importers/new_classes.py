@@ -47,8 +47,7 @@ def choose_labels(
 
 def moves_a_class(old: LabelSpec, new: LabelSpec) -> bool:
     """Whether a class of both stands at another row among the new ones."""
-    row_of = _rows_by_name(old)
-    return any(row_of.get(name.casefold(), row) != row for row, name in enumerate(new.class_names))
+    return any(source not in (None, row) for row, source in enumerate(_known_rows(old, new)))
 
 
 def replace_classes(
@@ -59,7 +58,8 @@ def replace_classes(
 ) -> Replaced:
     """Keeps every weight but those of classifiers, whose rows are copied by the name of the class.
 
-    Names are compared without regard to case; synonyms are different names. The other rows start
+    A name that is spelled otherwise in upper and lower case alone is the same, unless there are
+    several such among the old or the new ones; synonyms are different names. The other rows start
     as in a new network, always with the same random numbers.
 
     Args:
@@ -90,8 +90,7 @@ def keep_known_rows(
         old: Classes the rows stand for now.
         new: Classes wanted.
     """
-    row_of = _rows_by_name(old)
-    sources = [row_of.get(name.casefold()) for name in new.class_names]
+    sources = _known_rows(old, new)
     replaced = dict(weights)
     for name, axes in classifiers.items():
         if name in weights:
@@ -104,8 +103,18 @@ def keep_known_rows(
     )
 
 
-def _rows_by_name(labels: LabelSpec) -> dict[str, int]:
-    return {name.casefold(): row for row, name in enumerate(labels.class_names)}
+def _known_rows(old: LabelSpec, new: LabelSpec) -> list[int | None]:
+    """Of each new class its row among the old ones, or None."""
+    exact = {name: row for row, name in enumerate(old.class_names)}
+    alike, asked = _single_without_case(old), _single_without_case(new)
+    shared = {name: row for name, row in alike.items() if name in asked}
+    return [exact.get(name, shared.get(name.casefold())) for name in new.class_names]
+
+
+def _single_without_case(labels: LabelSpec) -> dict[str, int]:
+    """Rows of the names that no other differs from in upper and lower case alone."""
+    names = [name.casefold() for name in labels.class_names]
+    return {name: row for row, name in enumerate(names) if names.count(name) == 1}
 
 
 def _with_known_rows(
