@@ -14,8 +14,7 @@ from dualseg.checkpoints.model_files import (
     load_weights,
     parse_facts,
     require_new_model,
-    save_model,
-    save_model_file,
+    save_new_model,
 )
 from dualseg.config import parse_override
 from dualseg.core.errors import InputError, nearest
@@ -69,10 +68,8 @@ def edit_facts(
         load_weights(changed, network.state_dict(), origin=f"{weights_path}, after the change,")
     if out is None:
         write_json(facts_path, facts.to_dict())
-    elif out.suffix:
-        save_model_file(out, network, facts)
     else:
-        save_model(out, network, facts)
+        save_new_model(out, network, facts)
     return facts
 
 

@@ -23,6 +23,7 @@ from dualseg.checkpoints.tensors import (
 from dualseg.config import Recipe, load_recipe
 from dualseg.core.errors import InputError
 from dualseg.core.facts import FORMAT, ModelFacts
+from dualseg.core.file_names import file_ending
 from dualseg.core.files import json_text, make_folder, write_bytes, write_text
 from dualseg.models.catalog import create_model
 from dualseg.models.dsrl.model import DsrlModel
@@ -64,19 +65,29 @@ def save_model_file(path: Path, model: nn.Module, facts: ModelFacts) -> None:
     write_text(path.with_suffix(".json"), text)
 
 
+def save_new_model(out: Path, model: nn.Module, facts: ModelFacts) -> None:
+    """Writes a model where `require_new_model` lets it: one file by its ending, else a folder."""
+    if file_ending(out):
+        save_model_file(out, model, facts)
+    else:
+        save_model(out, model, facts)
+
+
 def require_new_model(out: Path, *, option: str = "--out") -> None:
     """Refuses a place where no new model can be written, before any work rather than after.
 
     Args:
-        out: A `.safetensors` file for `save_model_file`, or a folder for `save_model`.
+        out: A `.safetensors` file, or a folder, whose name may have dots.
         option: What it was given by, for the message.
 
     Raises:
-        InputError: It has another suffix, it stands already, or the facts beside it do.
+        InputError: It ends as another kind of file, it stands already, or the facts that would lie
+            beside the file do.
     """
-    if out.suffix not in (".safetensors", ""):
+    ending = file_ending(out)
+    if ending not in (".safetensors", ""):
         raise InputError(f"{option} is {out}; give a name that ends in .safetensors, or a folder")
-    for path in (out, out.parent / f"{out.stem}.json"):  # "." has no name to give a suffix to
+    for path in (out, out.with_suffix(".json")) if ending else (out,):
         if path.exists():
             raise InputError(
                 f"{option} is {out}, but {path} exists; choose another name or remove it"

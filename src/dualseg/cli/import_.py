@@ -60,10 +60,9 @@ def import_(
         raise InputError("give the file and where to write: dualseg import SRC --out MODEL")
 
     from dualseg.checkpoints.importers.catalog import import_checkpoint
-    from dualseg.checkpoints.model_files import require_new_model, save_model, save_model_file
+    from dualseg.checkpoints.model_files import require_new_model, save_new_model
 
     require_new_model(out)
-    save = save_model_file if out.suffix else save_model
     with steps() as progress:
         progress(f"reading {source}", 0, None)
         model, facts, report = import_checkpoint(
@@ -74,7 +73,7 @@ def import_(
             num_classes=num_classes,
         )
         progress(f"writing {out}", 0, None)
-        save(out, model, facts)
+        save_new_model(out, model, facts)
     if json:
         print_json(_to_dict(report, out))
         return

@@ -28,17 +28,11 @@ def prune(
     """Drop what inference does not need: SISR, FTM, auxiliary heads, optimiser."""
     from dataclasses import replace
 
-    from dualseg.checkpoints.model_files import (
-        load_unpruned,
-        require_new_model,
-        save_model,
-        save_model_file,
-    )
+    from dualseg.checkpoints.model_files import load_unpruned, require_new_model, save_new_model
 
     if precision not in ("fp32", "bf16"):
         raise InputError(f"--precision is {precision!r}; allowed: fp32, bf16")
     require_new_model(out, option="DST")
-    save = save_model_file if out.suffix else save_model
     with steps() as progress:
         progress(f"reading {model}", 0, None)
         whole, facts = load_unpruned(model)
@@ -46,7 +40,7 @@ def prune(
         if precision == "bf16":  # read back, they are computed with in fp32 as ever
             pruned.bfloat16()
         progress(f"writing {out}", 0, None)
-        save(out, pruned, replace(facts, architecture=pruned.architecture))
+        save_new_model(out, pruned, replace(facts, architecture=pruned.architecture))
     before = sum(p.numel() for p in whole.parameters())
     after = sum(p.numel() for p in pruned.parameters())
     if json:

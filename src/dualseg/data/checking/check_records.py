@@ -15,7 +15,7 @@ from dualseg.core.errors import InputError
 from dualseg.core.files import write_bytes
 from dualseg.data.loading.cache import default_cache_folder
 
-FORMAT = 3  # of the files; what is looked at is part of it
+FORMAT = 4  # of the files; what is looked at is part of it
 SECONDS_WORTH_RECORDING = 1.0
 PART = "\0"  # no name holds it
 Row = list[Any]  # length and time of change of the file, then what was found

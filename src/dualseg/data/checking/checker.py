@@ -186,7 +186,8 @@ def _check_pair(
     if found.facts is not None:
         records.keep(rules, pair.image, stamp, [*found.facts.size, found.facts.kind])
     if found.label_size is not None:
-        note(records, look, pair, found.label_size, dict(found.counts))
+        limit = dataset.images.max_pixels
+        note(records, look, pair, found.label_size, dict(found.counts), max_pixels=limit)
     return found.result
 
 

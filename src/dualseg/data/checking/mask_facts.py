@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from dualseg.data.checking.check_records import FileRecords, Row, default_record
 from dualseg.data.dataset import RawValues, count_values
 from dualseg.data.faults import PictureError
 from dualseg.data.labels.color_labels import pack_colors
-from dualseg.data.pictures.images import read_image, read_label_values
+from dualseg.data.pictures.images import read_image, read_label_values, read_palette
 from dualseg.data.pictures.picture_files import opened
 from dualseg.data.scanning import in_order
 
@@ -40,6 +41,8 @@ class MaskFacts(NamedTuple):
         num_values: How many values or colours there are.
         alpha: Lowest and highest value of an alpha channel; None where there is none.
         lossy: Whether it is a JPEG or a lossy WebP, which smear every edge.
+        colors: Value -> its colour in the file's palette, as `pack_colors` numbers them; only where
+            no other index has that colour.
     """
 
     size: Size
@@ -48,6 +51,7 @@ class MaskFacts(NamedTuple):
     num_values: int
     alpha: tuple[int, int] | None
     lossy: bool
+    colors: dict[int, int]
 
 
 def scan_masks(
@@ -92,9 +96,23 @@ def read_mask_facts(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskFacts:
         if not _is_of_colors(error):
             raise
         return _facts_of_colors(path, max_pixels)
-    counts = count_values(values)
     size = values.shape[0], values.shape[1]
-    return MaskFacts(size, "ids", counts, len(counts), None, _is_lossy(path))
+    return facts_of_values(path, size, count_values(values), max_pixels=max_pixels)
+
+
+def facts_of_values(
+    path: Path, size: Size, counts: dict[int, int], *, max_pixels: int = MAX_PIXELS
+) -> MaskFacts:
+    """What a label file of one number a pixel holds, where its values are counted already.
+
+    Args:
+        path: The file, for what is not in its pixels.
+        size: (height, width).
+        counts: Value -> pixels.
+        max_pixels: As for `read_label_values`.
+    """
+    colors = _colors_of(path, counts, max_pixels)
+    return MaskFacts(size, "ids", counts, len(counts), None, _is_lossy(path), colors)
 
 
 def read_gray_values(path: Path, *, max_pixels: int = MAX_PIXELS) -> RawValues:
@@ -120,15 +138,20 @@ def read_gray_values(path: Path, *, max_pixels: int = MAX_PIXELS) -> RawValues:
 def mask_row(facts: MaskFacts) -> Row:
     """Plain values, as the records keep them."""
     flat = [number for pair in facts.counts.items() for number in pair]
-    return [*facts.size, facts.kind, facts.num_values, facts.alpha, facts.lossy, *flat]
+    colors = [number for pair in facts.colors.items() for number in pair]
+    return [*facts.size, facts.kind, facts.num_values, facts.alpha, facts.lossy, colors, *flat]
 
 
 def mask_facts(row: Row) -> MaskFacts:
     """The inverse of `mask_row`."""
-    height, width, kind, num_values, alpha, lossy, *flat = row
-    counts = dict(zip(flat[0::2], flat[1::2], strict=True))
+    height, width, kind, num_values, alpha, lossy, colors, *flat = row
+    counts, color_of = _by_value(flat), _by_value(colors)
     low_high = None if alpha is None else (alpha[0], alpha[1])
-    return MaskFacts((height, width), kind, counts, num_values, low_high, lossy)
+    return MaskFacts((height, width), kind, counts, num_values, low_high, lossy, color_of)
+
+
+def _by_value(flat: Sequence[int]) -> dict[int, int]:
+    return dict(zip(flat[0::2], flat[1::2], strict=True))
 
 
 def _known_or_read(path: Path, records: FileRecords, max_pixels: int) -> MaskFacts | InputError:
@@ -149,12 +172,12 @@ def _facts_of_colors(path: Path, max_pixels: int) -> MaskFacts:
     if _are_equal(pixels):
         counts = count_values(pixels[..., 0])
         alpha = _alpha(path, max_pixels)
-        return MaskFacts(size, "gray", counts, len(counts), alpha, _is_lossy(path))
+        return MaskFacts(size, "gray", counts, len(counts), alpha, _is_lossy(path), {})
     values, numbers = np.unique(pack_colors(pixels), return_counts=True)
     most = np.argsort(-numbers, kind="stable")[:MOST_COLORS]
     counts = dict(zip(values[most].tolist(), numbers[most].tolist(), strict=True))
     alpha = _alpha(path, max_pixels)
-    return MaskFacts(size, "colors", counts, len(values), alpha, _is_lossy(path))
+    return MaskFacts(size, "colors", counts, len(values), alpha, _is_lossy(path), {})
 
 
 def _is_of_colors(error: PictureError) -> bool:
@@ -172,6 +195,16 @@ def _alpha(path: Path, max_pixels: int) -> tuple[int, int] | None:
             return None
         low, high = image.getchannel("A").getextrema()
     return int(low), int(high)  # type: ignore[arg-type]
+
+
+def _colors_of(path: Path, values: Iterable[int], max_pixels: int) -> dict[int, int]:
+    palette = read_palette(path, max_pixels=max_pixels) or ()
+    number = Counter(palette)
+    return {
+        value: int(pack_colors(np.array(palette[value])))
+        for value in sorted(values)
+        if value < len(palette) and number[palette[value]] == 1
+    }
 
 
 def _is_lossy(path: Path) -> bool:

@@ -8,6 +8,10 @@ from dualseg.core.errors import InputError
 from dualseg.core.labels import IGNORE_INDEX, Color, LabelSpec, voc_palette
 from dualseg.data.checking.mask_facts import MaskFacts
 from dualseg.data.datasets.dataset_yaml import DECLARATION_FILE, Declaration
+from dualseg.data.datasets.folder_contradictions import (
+    refuse_reordered_palettes,
+    refuse_two_foregrounds,
+)
 from dualseg.data.datasets.folder_smeared import refuse_smeared_values, snapped_values
 from dualseg.data.pictures.images import read_palette
 
@@ -49,6 +53,10 @@ def meaning_of_values(
     scan = _scan(masks, facts)
     if declaration.assumes_255:
         _require_foreground_told(scan, declaration)
+    if declaration.values is None:
+        refuse_reordered_palettes(masks, facts)
+        if known is None or known.num_classes == 2:
+            refuse_two_foregrounds(masks, facts, declaration)
     if declaration.snap:
         values, notes, snap_to = snapped_values(scan.pixels, declaration)
     else:

@@ -9,7 +9,13 @@ from typing import NamedTuple
 from dualseg.core.geometry import Size
 from dualseg.core.labels import LabelSpec
 from dualseg.data.checking.check_records import FileRecords, Stamp, default_records_folder
-from dualseg.data.checking.mask_facts import MASK, MaskFacts, mask_facts, mask_row
+from dualseg.data.checking.mask_facts import (
+    MASK,
+    MaskFacts,
+    facts_of_values,
+    mask_facts,
+    mask_row,
+)
 from dualseg.data.dataset import (
     FileDataset,
     Pair,
@@ -83,10 +89,19 @@ def look_up(records: FileRecords, kind: str, pair: Pair) -> LabelLook:
 
 
 def note(
-    records: FileRecords, look: LabelLook, pair: Pair, size: Size, counts: dict[int, int]
+    records: FileRecords,
+    look: LabelLook,
+    pair: Pair,
+    size: Size,
+    counts: dict[int, int],
+    *,
+    max_pixels: int,
 ) -> None:
     """Keeps what was found in a label of values."""
-    facts = MaskFacts(size, "ids", counts, len(counts), None, False)
+    if look.kind == MASK:
+        facts = facts_of_values(pair.label, size, counts, max_pixels=max_pixels)
+    else:
+        facts = MaskFacts(size, "ids", counts, len(counts), None, False, {})
     records.keep(look.kind, pair.label, look.stamp, mask_row(facts), look.part)
 
 
@@ -117,5 +132,6 @@ def _count(source: FileDataset, index: int, kind: str, records: FileRecords) -> 
     values = source.raw_values(index)
     map_values(values, source.labels, pair.label)  # names the values that are no class
     counts = count_values(values)
-    note(records, look, pair, (values.shape[0], values.shape[1]), counts)
+    size = values.shape[0], values.shape[1]
+    note(records, look, pair, size, counts, max_pixels=source.images.max_pixels)
     return classes_of(counts, source.labels)

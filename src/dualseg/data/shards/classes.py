@@ -19,6 +19,7 @@ from dualseg.data.shards.index import default_index_folder
 from dualseg.data.shards.member_file import as_file
 from dualseg.data.shards.reader import ShardDataset
 
+RULES = 2  # of the inference; another number makes what was kept by older ones anew
 Inferred = tuple[LabelSpec, tuple[str, ...]]
 
 
@@ -46,7 +47,7 @@ def infer_labels(
             ids.
     """
     facts = [(s.shards, s.stamps, s.samples.label_extension, len(s)) for s in splits]
-    name = hashlib.blake2b(repr((facts, declared)).encode(), digest_size=16).hexdigest()
+    name = hashlib.blake2b(repr((RULES, facts, declared)).encode(), digest_size=16).hexdigest()
     kept = (folder or default_index_folder()) / f"{name}.labels.json"
     try:
         return _from_plain(json.loads(kept.read_text(encoding="utf-8")))
@@ -68,22 +69,24 @@ def _infer(splits: Sequence[ShardDataset], origin: str, declared: Declaration) -
     labels = [(split, index) for split in splits for index in range(len(split))]
     counts: dict[int, int] = {}
     with tempfile.TemporaryDirectory() as place:
-        telling: dict[Path, tuple[ShardDataset, int]] = {}  # the first label that holds each value
+        telling: dict[Path, tuple[ShardDataset, int]] = {}  # first with a value, or its colour
         known: list[MaskFacts] = []
+        colors: set[tuple[int, int]] = set()
         for number, facts in enumerate(in_order(lambda n: _facts(*labels[n]), len(labels))):
             if isinstance(facts, InputError):
                 if declared.class_names is None:
                     raise facts
                 continue
-            if set(facts.counts) - set(counts):
+            if set(facts.counts) - set(counts) or set(facts.colors.items()) - colors:
                 split, index = labels[number]
                 path = Path(place, f"{number:09d}.png")
                 path.write_bytes(split.label_bytes(index))
                 telling[path] = labels[number]
                 known.append(facts)
             else:
-                known[0] = known[0]._replace(counts=_sum(known[0].counts, facts.counts))
+                _add(facts, known)
             counts = _sum(counts, facts.counts)
+            colors.update(facts.colors.items())
         origins = {path: split.label_origin(index) for path, (split, index) in telling.items()}
         try:
             found, notes, _ = meaning_of_values(list(telling), known, declared)
@@ -97,6 +100,13 @@ def _infer(splits: Sequence[ShardDataset], origin: str, declared: Declaration) -
     for path, label in origins.items():  # a palette is of a label
         notes = tuple(note.replace(path.name, label) for note in notes)
     return found, notes
+
+
+def _add(facts: MaskFacts, known: list[MaskFacts]) -> None:
+    """Adds the pixels to a label that holds the same values, so that none seem to meet that do
+    not; to the first where there is none."""
+    at = next((i for i, one in enumerate(known) if set(facts.counts) <= set(one.counts)), 0)
+    known[at] = known[at]._replace(counts=_sum(known[at].counts, facts.counts))
 
 
 def _facts(dataset: ShardDataset, index: int) -> MaskFacts | InputError:
