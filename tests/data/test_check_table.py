@@ -15,6 +15,7 @@ from pictures import bomb_header, gray, save, save_palette
 from PIL import Image
 
 from dualseg.core.labels import LabelSpec, voc_palette
+from dualseg.data.checking import check_records
 from dualseg.data.checking.checker import check_dataset
 from dualseg.data.dataset import FileDataset, Pair
 from dualseg.data.faults import CODES, DatasetError, Fault
@@ -247,3 +248,29 @@ def test_an_image_of_one_pixel_is_read(tmp_path: Path) -> None:
 
 def test_every_code_is_documented() -> None:
     assert {row[0] for row in TABLE.values()} <= set(CODES)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "width", "label_orientation", "warned"),
+    [(1, 3, 1, False), (3, 3, 1, True), (2, 3, 1, True), (6, 2, 1, True), (3, 3, 3, False)],
+)
+def test_an_image_that_exif_turns_without_its_label_is_named(
+    orientation: int,
+    width: int,
+    label_orientation: int,
+    warned: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check_records, "SECONDS_WORTH_RECORDING", 0.0)
+    files = tmp_path / "x.jpg", tmp_path / "x.png"
+    for path, turn in zip(files, (orientation, label_orientation), strict=True):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        Image.new("L", (width, 2)).save(path, exif=exif)
+    dataset = FileDataset((Pair("x", *files),), LABELS, "train")
+    for _ in ("decoded", "from the records"):
+        found = check_dataset(dataset, records=tmp_path / "checks").warnings
+        assert [w.found for w in found if w.code == "W207"] == (
+            ["has 1 images that EXIF turns, and not their labels: x"] if warned else []
+        )

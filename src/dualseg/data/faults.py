@@ -27,6 +27,7 @@ CODES = {
     "W204": "the same image twice in a split",
     "W205": "images without a labelled pixel",
     "W206": "images of several kinds, or with a band that is dropped",
+    "W207": "images that EXIF turns, and not their labels",
 }
 ALLOWED = "a JPEG, PNG, WebP, TIFF or BMP picture"
 

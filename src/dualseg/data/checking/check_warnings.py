@@ -22,6 +22,7 @@ def split_warnings(
     ignored_share: float,
     much_ignored: float,
     all_ignored: Sequence[str],
+    turned_alone: Sequence[str],
     kinds: Mapping[str, int],
 ) -> tuple[Fault, ...]:
     """What a check of one split noticed.
@@ -32,6 +33,7 @@ def split_warnings(
         ignored_share: Of all pixels, 0 to 1.
         much_ignored: From this share on, it is a warning.
         all_ignored: Files without a labelled pixel.
+        turned_alone: Names of images that EXIF turns, while it does not turn their labels.
         kinds: Pillow's mode of the images -> their number.
     """
     names, split = dataset.labels.class_names, dataset.split
@@ -54,6 +56,14 @@ def split_warnings(
         rest = f" ({' and '.join(sorted(dropped))} dropped)" if dropped else ""
         fix = "nothing to do where that is meant"
         warnings.append(Fault("W206", split, f"has images of these modes: {table}{rest}", "", fix))
+    if turned_alone:
+        shown = ", ".join(first_few(turned_alone))
+        found = f"has {len(turned_alone)} images that EXIF turns, and not their labels: {shown}"
+        fix = (
+            "look at them with `dualseg data look`; where a label does not fit, it was drawn on "
+            "the picture as stored: save that picture without its EXIF orientation"
+        )
+        warnings.append(Fault("W207", split, found, "both or none", fix))
     return tuple(warnings)
 
 

@@ -14,7 +14,7 @@ from dualseg.core.errors import InputError
 from dualseg.core.geometry import Size
 from dualseg.data.checking.check_records import FileRecords, default_records_folder
 from dualseg.data.checking.check_warnings import MUCH_IGNORED, split_warnings
-from dualseg.data.checking.pair_check import Checked, fault_of, look_at
+from dualseg.data.checking.pair_check import Checked, fault_of, is_turned_alone, look_at
 from dualseg.data.dataset import (
     FileDataset,
     SegmentationDataset,
@@ -62,6 +62,7 @@ class _Scan:
     sizes: dict[Size, int] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
     all_ignored: list[str] = field(default_factory=list)
+    turned_alone: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -159,12 +160,11 @@ def _known_pair(
     image = records.find(_image_kind(dataset), pair.image)[1]
     if label is None or image is None or not set(label.counts) <= set(dataset.labels.values):
         return None
-    size = (image[0], image[1])
-    return (
-        Checked(size, image[2], classes_of(label.counts, dataset.labels))
-        if label.size == size
-        else None
-    )
+    height, width, mode, orientation = image
+    if label.size != (height, width):
+        return None
+    turned = is_turned_alone(pair, label.size, orientation, max_pixels=dataset.images.max_pixels)
+    return Checked(label.size, mode, classes_of(label.counts, dataset.labels), turned)
 
 
 def _image_kind(dataset: FileDataset) -> str:
@@ -183,12 +183,15 @@ def _check_pair(
     pair, rules = dataset.pairs[index], _image_kind(dataset)
     look, (stamp, _) = look_up(records, kind, pair), records.find(rules, pair.image)
     found = look_at(dataset, index, pair, partial(inspect_image, pair.image, dataset.images), cache)
-    if found.facts is not None:
-        records.keep(rules, pair.image, stamp, [*found.facts.size, found.facts.kind])
+    facts, result, limit = found.facts, found.result, dataset.images.max_pixels
+    if facts is not None:
+        records.keep(rules, pair.image, stamp, [*facts.size, facts.kind, facts.orientation])
+        if isinstance(result, Checked):
+            turned = is_turned_alone(pair, result.size, facts.orientation, max_pixels=limit)
+            result = result._replace(turned_alone=turned)
     if found.label_size is not None:
-        limit = dataset.images.max_pixels
         note(records, look, pair, found.label_size, dict(found.counts), max_pixels=limit)
-    return found.result
+    return result
 
 
 def _count(
@@ -202,6 +205,8 @@ def _count(
     scan.sizes[result.size] = scan.sizes.get(result.size, 0) + 1
     if result.kind:
         scan.kinds[result.kind] = scan.kinds.get(result.kind, 0) + 1
+    if result.turned_alone:
+        scan.turned_alone.append(dataset.name(index))
     if set(result.pixels) <= {dataset.labels.ignore_index}:
         path = dataset.label_path(index)
         scan.all_ignored.append(dataset.name(index) if path is None else str(path))
@@ -218,6 +223,7 @@ def _summary(dataset: SegmentationDataset, scan: _Scan, much_ignored: float) -> 
         ignored_share=ignored / max(total, 1),
         much_ignored=much_ignored,
         all_ignored=scan.all_ignored,
+        turned_alone=scan.turned_alone,
         kinds=scan.kinds,
     )
     return DatasetSummary(

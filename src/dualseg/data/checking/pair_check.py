@@ -12,18 +12,29 @@ from dualseg.data.dataset import FileDataset, Pair, count_values, map_values
 from dualseg.data.faults import Fault, PictureError, picture_error
 from dualseg.data.labels.label_counts import classes_of
 from dualseg.data.loading.cache import CachedDataset
-from dualseg.data.pictures.images import DEEP_MODES, PictureFacts
+from dualseg.data.pictures.images import DEEP_MODES, PictureFacts, read_orientation
 from dualseg.data.shards.reader import ShardDataset
 
+UPRIGHT = 1
+QUARTER_TURN = 5  # from this EXIF orientation on, height and width are exchanged
 NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
 class Checked(NamedTuple):
-    """A pair without fault: its size, kind of image, and pixels by class id."""
+    """A pair without fault.
+
+    Attributes:
+        size: (height, width) as displayed.
+        kind: Of the image.
+        pixels: Class id -> pixels.
+        turned_alone: Whether the image is turned by EXIF, and its label is not, while both sizes
+            are equal either way.
+    """
 
     size: Size
     kind: str
     pixels: dict[int, int]
+    turned_alone: bool = False
 
 
 class Look(NamedTuple):
@@ -81,6 +92,24 @@ def look_at(
     return Look(result, facts, size, counts)
 
 
+def is_turned_alone(pair: Pair, size: Size, orientation: int, *, max_pixels: int) -> bool:
+    """Whether EXIF turns the image and not its label, and their sizes do not tell.
+
+    Args:
+        pair: Two files.
+        size: (height, width) of both, as displayed.
+        orientation: The image's, 1 to 8.
+        max_pixels: As for `read_size`.
+    """
+    tells = orientation >= QUARTER_TURN and size[0] != size[1]
+    if orientation == UPRIGHT or tells:
+        return False
+    try:
+        return read_orientation(pair.label, max_pixels=max_pixels) == UPRIGHT
+    except InputError:  # outlines, not a picture: they follow what the tool showed
+        return False
+
+
 def fault_of(error: InputError, file: Path | str, code: str) -> Fault:
     """What a reader says of a file; only those of pictures know codes."""
     if isinstance(error, PictureError):
@@ -95,7 +124,7 @@ def _size_fault(pair: Pair, facts: PictureFacts, size: Size) -> Fault:
     height, width = facts.size
     fix = "make them equal"
     if size == (width, height):
-        if facts.orientation >= 5:
+        if facts.orientation >= QUARTER_TURN:
             fix = (
                 f"transposed: the image has EXIF orientation {facts.orientation}, which its label "
                 "lacks; turn the label as the image is shown, or save the image upright"

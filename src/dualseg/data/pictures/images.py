@@ -152,6 +152,16 @@ def read_size(path: Path, images: ImageSpec = PLAIN) -> Size:
         return facts_of(image).size
 
 
+def read_orientation(path: Path, *, max_pixels: int = MAX_PIXELS) -> int:
+    """EXIF's, from the header alone: 1 for upright, to 8.
+
+    Raises:
+        InputError: As `read_size`.
+    """
+    with opened(path, max_pixels=max_pixels) as image:
+        return facts_of(image).orientation
+
+
 def write_label_png(path: Path, label_map: NDArray[np.uint8], labels: LabelSpec) -> None:
     """Writes class ids as a PNG of mode P with the palette, whole or not at all.
 
