@@ -139,6 +139,7 @@ def test_exported_runtimes(dualseg, runtime):
         (("runs/none",), "there is no model at runs/none"),
         (("fcn", "--num-classes", 3, "--host"), "fcn is no DSRL network"),
         (("fcn", "--num-classes", 3, "--plot", "a.png"), "ends in .svg"),
+        (("fcn", "--num-classes", 3, "--plot", "v1.5"), "name it v1.5.svg"),
         (("fcn", "--num-classes", 3, "--plot", "nodir/a.svg"), "there is no folder nodir"),
         (("fcn", "--num-classes", 3, "--size", "\u00b2x3"), "is no size"),
         (("fcn", "--num-classes", 3, "--backbone", "resnet51"), "resnet50"),

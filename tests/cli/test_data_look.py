@@ -41,6 +41,7 @@ def test_show_draws_the_crops_of_a_recipe(dualseg, tmp_path):
     [
         (["stats", "streets", "--out", "page.txt"], "name it page.html"),
         (["show", "streets", "--out", "crops.jpg"], "name it crops.png"),
+        (["show", "streets", "--out", "v1.5"], "name it v1.5.png"),
         (["stats", "streets", "--out", "no/page.html"], "there is no folder no; make it first"),
         (["show", "streets", "--out", "no/crops.png"], "there is no folder no; make it first"),
         (["check", "streets", "--out", "no/report.json"], "there is no folder no; make it first"),

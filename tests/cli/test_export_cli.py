@@ -137,6 +137,7 @@ def test_inspecting_no_exported_file_is_refused(dualseg, tmp_path):
     [
         (["--format", "onxx", "--out", "x.onnx"], "format 'onxx' is unknown; did you mean onnx?"),
         (["--format", "onnx", "--out", "x.xml"], "a file of format onnx ends in .onnx"),
+        (["--format", "onnx", "--out", "v1.5"], "ends in .onnx; name it v1.5.onnx"),
         (
             ["--format", "onnx", "--out", "x.onnx", "--precision", "fp16"],
             "fp32, bf16, int8",

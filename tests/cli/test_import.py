@@ -104,6 +104,12 @@ def test_wrong_arguments(dualseg, published, tmp_path, monkeypatch, arguments, r
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_with_a_dot_in_its_name_is_a_folder(dualseg, published, tmp_path):
+    out = tmp_path / "lraspp.v1.5"
+    assert dualseg("import", published[0], "--out", out).code == 0
+    assert (out / "model.safetensors").is_file()
+
+
 def test_nothing_is_written_over(dualseg, published, tmp_path):
     (tmp_path / "model.json").write_text("mine")
     done = dualseg("import", published[0], "--out", tmp_path / "model.safetensors")

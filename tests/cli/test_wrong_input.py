@@ -1,5 +1,7 @@
 """Every wrong input: exit code 2, one message that says what to do, nothing half-written."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -191,6 +193,29 @@ def test_more_threads_than_any_machine_has(dualseg, street, recipe, saved_model,
     assert "1024" in message
     many = ("--set", "runtime.threads=100000", "--out", tmp_path / "run")
     assert "1024" in refused(dualseg("train", recipe, "--data", street, *many))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("prune", "MODEL"), ("edit", "MODEL", "source=new", "--out")],
+)
+@pytest.mark.parametrize("name", ["v1.5", "camvid.baseline"])
+def test_a_folder_for_a_model_may_have_a_dot_in_its_name(
+    dualseg, saved_model, tmp_path, command, name
+):
+    # The facts of a file v1.safetensors are not in the way of a folder.
+    (tmp_path / Path(name).with_suffix(".json")).write_text("{}")
+    out = tmp_path / name
+    done = dualseg(*[saved_model if part == "MODEL" else part for part in command], out)
+    assert done.code == 0, done.stderr
+    assert sorted(file.name for file in out.iterdir()) == ["model.json", "model.safetensors"]
+    assert dualseg("inspect", out).code == 0
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.onnx", "a.SAFETENSORS", "a.safetensor", "a.json"])
+def test_a_model_is_written_under_no_other_ending(dualseg, saved_model, tmp_path, name):
+    message = refused(dualseg("prune", saved_model, tmp_path / name))
+    assert "give a name that ends in .safetensors, or a folder" in message
 
 
 @pytest.mark.parametrize("out", [".", "/"])

@@ -214,6 +214,8 @@ def test_command_refuses_what_it_cannot_do(two_runs: list[Path], tmp_path: Path)
         ("page.html", r"plain no longer has its checkpoint best.*--kept-only"),
         ("missing/page.html", r"there is no folder .*missing; make it first"),
         (".", r"is a folder; give the name of a page"),
+        ("weights.json", r"the page is HTML; name it .*weights\.html"),
+        ("v1.5", r"the page is HTML; name it .*v1\.5\.html"),
     ],
 )
 def test_what_stops_a_comparison_is_said_before_it_starts(

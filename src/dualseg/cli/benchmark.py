@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualseg.cli.console import counting, print_json, print_table, say
-from dualseg.cli.options import Json, Threads, read_size, require_place
+from dualseg.cli.options import Json, Threads, read_size, require_file_name
 
 if TYPE_CHECKING:
     from dualseg.core.facts import ModelFacts
@@ -92,10 +92,8 @@ def benchmark(
             raise InputError(f"there is no runtime {name!r}; {nearest(name, RUNTIMES)}")
     if rewrites not in REWRITES:
         raise InputError(f"--rewrites {rewrites!r} is unknown; {nearest(rewrites, REWRITES)}")
-    if plot is not None and plot.suffix != ".svg":
-        raise InputError(f"--plot is {plot}; give a name that ends in .svg")
     if plot is not None:
-        require_place("--plot", plot)
+        require_file_name("--plot", plot, ".svg", kind="a plot ends in .svg")
     sizes = [read_size("--size", text) for text in size or []]
     options = {"backbone": backbone, "output_stride": output_stride, "num_classes": num_classes}
     entries = _told_apart(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
-from dualseg.cli.data_options import DataSource, require_file_name
-from dualseg.cli.options import AllowMissing, Json
+from dualseg.cli.data_options import DataSource
+from dualseg.cli.options import AllowMissing, Json, require_file_name
 from dualseg.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def check(
     from dualseg.data.faults import DatasetError
 
     if out is not None:
-        require_file_name(out, ".json", kind="the report is JSON")
+        require_file_name("--out", out, ".json", kind="the report is JSON")
     name, root = find_data(source, before="folder")
     faults: list[Fault] = []
     warnings: list[Fault] = []

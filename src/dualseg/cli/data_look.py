@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
-from dualseg.cli.data_options import DataSource, require_file_name
-from dualseg.cli.options import Json
+from dualseg.cli.data_options import DataSource
+from dualseg.cli.options import Json, require_file_name
 from dualseg.core.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def stats(
     from dualseg.visual.data_page import data_page
 
     if out is not None:
-        require_file_name(out, ".html", ".htm", kind="the page is HTML")
+        require_file_name("--out", out, ".html", ".htm", kind="the page is HTML")
     if weights is not None and weights not in CLASS_WEIGHT_RULES:
         raise InputError(f"--weights {weights}: {nearest(weights, CLASS_WEIGHT_RULES)}")
     name, root = find_data(source, before="folder")
@@ -136,7 +136,7 @@ def show(
     from dualseg.visual.data_page import contact_sheet
     from dualseg.visual.pictures import encode_png
 
-    require_file_name(out, ".png", kind="the picture is a PNG")
+    require_file_name("--out", out, ".png", kind="the picture is a PNG")
     if not 1 <= number <= MAX_SAMPLES:
         raise InputError(f"--number {number}: draw 1 to {MAX_SAMPLES} samples")
     if columns < 1:

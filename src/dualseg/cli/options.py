@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dualseg.core.errors import InputError
+from dualseg.core.file_names import with_ending
 from dualseg.core.threads import MAX_THREADS
 
 Json = Annotated[
@@ -95,3 +96,20 @@ def require_place(option: str, file: Path) -> None:
         raise InputError(f"{option} {file} is a folder; name a file in it")
     if not file.parent.is_dir():
         raise InputError(f"{option} {file}: there is no folder {file.parent}; make it first")
+
+
+def require_file_name(option: str, out: Path, *endings: str, kind: str) -> None:
+    """Refuses a file that could not be written, before long work rather than after it.
+
+    Args:
+        option: What it was given by.
+        out: The file.
+        endings: Allowed ends of the name, the usual one first.
+        kind: What is written, for the message: "the report is JSON".
+
+    Raises:
+        InputError: It ends otherwise, is a folder, or its folder does not exist.
+    """
+    require_place(option, out)
+    if out.suffix.lower() not in endings:
+        raise InputError(f"{option} {out}: {kind}; name it {with_ending(out, endings[0])}")

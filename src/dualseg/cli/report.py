@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dualseg.cli.console import print_json, say, steps
-from dualseg.cli.options import Json
+from dualseg.cli.options import Json, require_file_name
 from dualseg.core.errors import InputError
 
 EXAMPLE = (
@@ -84,8 +84,7 @@ def _require_place(page: Path) -> None:
         raise InputError(
             f"--out {page} is a folder; give the name of a page, such as {page / 'c.html'}"
         )
-    if not page.parent.is_dir():
-        raise InputError(f"--out {page}: there is no folder {page.parent}; make it first")
+    require_file_name("--out", page, ".html", ".htm", kind="the page is HTML")
 
 
 def _require_checkpoints(runs: list[Path]) -> None:

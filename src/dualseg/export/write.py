@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.facts import ModelFacts
+from dualseg.core.file_names import with_ending
 from dualseg.core.files import TEMPORARY_MARK, sync_folder
 from dualseg.core.geometry import Size, resize_logits, scaled_size
 from dualseg.core.image_spec import Pixels
@@ -169,7 +170,10 @@ def require_possible(name: str, precision: str, out: Path, *, is_calibrated: boo
             f"{precision} is there for {', '.join(able)}"
         )
     if out.suffix != form.suffix:
-        raise InputError(f"--out is {out}; a file of format {name} ends in {form.suffix}")
+        raise InputError(
+            f"--out is {out}; a file of format {name} ends in {form.suffix}; name it "
+            f"{with_ending(out, form.suffix)}"
+        )
     for path in _pair(out):
         if path.exists():
             raise InputError(f"{path} exists; choose another name or remove it")
