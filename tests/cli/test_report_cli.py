@@ -38,9 +38,11 @@ def test_two_trained_runs_are_compared_on_one_page(dualseg, runs, tmp_path):
     assert done.code == 0, done.stderr
     assert [run["name"] for run in done.json["runs"]] == ["first", "second"]
     assert all(run["latency_ms"] > 0 for run in done.json["runs"])
+    assert [run["latency_size"] for run in done.json["runs"]] == [[32, 48], [32, 48]]
     assert done.json["runs"][1]["difference"]["measure"] == "mIoU"
     assert done.json["notes"] == []
     html = page.read_text("utf-8")
+    assert html.count(" ms at 32x48</td>") == 2
     for title in ("Classes", "Boundaries", "Small and large objects", "How sure, how right"):
         assert f">{title}</h2>" in html
     assert html.count(">Distance from a boundary</th>") == 2  # accuracy, mIoU

@@ -94,6 +94,12 @@ def test_page_and_table_of_two_evaluated_variants(make_run: MakeRun, tmp_path: P
     assert "| pole | 0.200 | 0.250 |" in table
 
 
+def test_page_and_table_say_at_what_size_latency_was_measured(tmp_path: Path) -> None:
+    page = write_comparison(tmp_path, [row("a", 0.4)], latency_size=(96, 128))
+    for file in (page, tmp_path / "table.md"):
+        assert "Latency is the median of one image of 96x128" in file.read_text("utf-8")
+
+
 def test_rows_without_run_folders_still_give_tables(tmp_path: Path) -> None:
     html = write_comparison(tmp_path, [row("a", 0.4), row("b", 0.5)]).read_text(encoding="utf-8")
     assert "There are no pictures" in html

@@ -67,7 +67,8 @@ def _with_latency(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
     with steps() as progress:
         for run in runs:
             progress(f"measuring the latency of {run.name} at {size[0]}x{size[1]}", 0, None)
-            measured.append(replace(run, latency_ms=measure_latency(_load(run), size)))
+            latency_ms = measure_latency(_load(run), size)
+            measured.append(replace(run, latency_ms=latency_ms, latency_size=size))
     return measured
 
 
@@ -140,5 +141,6 @@ def _plain(run: ComparedRun, first: ComparedRun) -> dict[str, Any]:
             "num_images": difference.num_images,
         },
         "latency_ms": run.latency_ms,
+        "latency_size": run.latency_size,
         "parameters": run.evaluation.parameters,
     }

@@ -63,7 +63,9 @@ def write_grid(plan: Sequence[AblationRun], out: Path, *, title: str) -> dict[st
     variants = list(dict.fromkeys(run.variant for run in plan))  # baselines first
     size = _image_size(plan[0].folder)
     rows = [_row(name, [run for run in plan if run.variant == name], size) for name in variants]
-    report = write_comparison(out, rows, title=title, num_baselines=_num_baselines(variants))
+    report = write_comparison(
+        out, rows, title=title, num_baselines=_num_baselines(variants), latency_size=size
+    )
     table = {
         "rows": [_plain(row, rows[0]) for row in rows],
         "latency_size": list(size),

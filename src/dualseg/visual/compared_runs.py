@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dualseg.core.errors import InputError, first_few
+from dualseg.core.geometry import Size
 from dualseg.visual.gain_gallery import ImagePair
 from dualseg.visual.paired import are_same_images, image_gains
 from dualseg.visual.plots import row_color
@@ -21,6 +22,7 @@ class ComparedRun:
         color: A CSS colour.
         evaluation: What it keeps.
         latency_ms: Of one image, where it was measured.
+        latency_size: (height, width) of that image.
         drawn: Pictures made for this comparison, beyond those the run keeps.
     """
 
@@ -29,6 +31,7 @@ class ComparedRun:
     color: str
     evaluation: StoredEvaluation
     latency_ms: float | None = None
+    latency_size: Size | None = None
     drawn: tuple[GalleryImage, ...] = field(default=())
 
     @property

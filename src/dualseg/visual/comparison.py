@@ -7,6 +7,7 @@ from pathlib import Path
 from dualseg.core.errors import InputError
 from dualseg.core.facts import default_labels
 from dualseg.core.files import write_text
+from dualseg.core.geometry import Size
 from dualseg.core.labels import LabelSpec
 from dualseg.visual.comparison_gallery import comparison_shots
 from dualseg.visual.comparison_rows import ComparisonRow, verdict
@@ -44,6 +45,7 @@ def write_comparison(
     title: str = "Comparison",
     num_baselines: int = 1,
     num_images: int = 5,
+    latency_size: Size | None = None,
 ) -> Path:
     """Writes `report.html` and `table.md` into `folder`.
 
@@ -54,6 +56,7 @@ def write_comparison(
         title: Of the page.
         num_baselines: So many first rows are what all others are compared with.
         num_images: In the gallery, those on which the variants differ most.
+        latency_size: (height, width) of the image the latencies are of, where they were measured.
 
     Returns:
         The page.
@@ -69,10 +72,11 @@ def write_comparison(
     evaluations = [evaluation for evaluation in stored if evaluation is not None]
     labels = _labels(rows, evaluations)
     protocol = describe_protocol(evaluations[0].scores["protocol"]) if evaluations else ""
+    latency = _latency_words(latency_size)
     body = [
         heading("comparison", title),
         f"<p>{escape(verdict(rows, num_baselines))}</p>",
-        _score_part(rows, num_baselines, protocol),
+        _score_part(rows, num_baselines, protocol, latency),
         _chart_part(rows, num_baselines),
         _class_part(rows, labels),
         _gallery_part(rows, evaluations, labels, num_images),
@@ -80,7 +84,9 @@ def write_comparison(
         "difference "
         "subtracts the runs of equal seed first.</footer>",
     ]
-    write_text(folder / TABLE_FILE, _markdown(title, rows, num_baselines, labels, protocol))
+    write_text(
+        folder / TABLE_FILE, _markdown(title, rows, num_baselines, labels, protocol, latency)
+    )
     path = folder / REPORT_FILE
     write_text(path, render_page(f"{title} · dualseg", body))
     return path
@@ -91,9 +97,16 @@ def _labels(rows: Sequence[ComparisonRow], evaluations: Sequence[StoredEvaluatio
     return evaluations[0].labels if evaluations else default_labels(num_classes)
 
 
-def _score_part(rows: Sequence[ComparisonRow], num_baselines: int, protocol: str) -> str:
+def _latency_words(size: Size | None) -> str:
+    of = "" if size is None else f" of {size[0]}x{size[1]}"
+    return f"Latency is the median of one image{of}, full size in and full size out."
+
+
+def _score_part(
+    rows: Sequence[ComparisonRow], num_baselines: int, protocol: str, latency: str
+) -> str:
     lead = f"Protocol: {protocol}. " if protocol else ""
-    lead += "Latency is the median of one image, full size in and full size out."
+    lead += latency
     return section("Scores", lead, card(score_table(rows, num_baselines)))
 
 
@@ -155,10 +168,12 @@ def _markdown(
     num_baselines: int,
     labels: LabelSpec,
     protocol: str,
+    latency: str,
 ) -> str:
     parts = [f"# {title}\n", verdict(rows, num_baselines) + "\n"]
     if protocol:
         parts.append(f"Protocol: {protocol}.\n")
+    parts.append(latency + "\n")
     parts.append(markdown_table(score_cells(rows, num_baselines)))
     if all(row.iou_per_class for row in rows):
         parts.append(markdown_table(class_cells(rows, labels.class_names)))

@@ -27,7 +27,7 @@ def run_score_table(runs: Sequence[ComparedRun]) -> str:
         "pixel accuracy": lambda run: score_text(run.evaluation.scores["pixel_accuracy"]),
         "class accuracy": lambda run: score_text(run.evaluation.scores["class_accuracy"]),
         "boundary IoU": _boundary_iou,
-        "latency": lambda run: "" if run.latency_ms is None else f"{run.latency_ms:.1f} ms",
+        "latency": _latency,
         "parameters": lambda run: f"{run.evaluation.parameters / 1e6:.2f} M",
         "checkpoint": _checkpoint,
     }
@@ -56,6 +56,13 @@ def _difference_text(difference: PairedDifference | None) -> str:
 def _boundary_iou(run: ComparedRun) -> str:
     score = (run.evaluation.extra.boundaries or {}).get("boundary_iou")
     return score_text(score.mean) if score else ""
+
+
+def _latency(run: ComparedRun) -> str:
+    if run.latency_ms is None or run.latency_size is None:
+        return ""
+    height, width = run.latency_size
+    return f"{run.latency_ms:.1f} ms at {height}x{width}"
 
 
 def _checkpoint(run: ComparedRun) -> str:
