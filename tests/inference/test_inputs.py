@@ -57,6 +57,25 @@ def test_what_predict_wrote_beside_an_image_is_left_out_with_a_word(folder: Path
     assert names(find_images([folder / "a_labels.png"])) == ["a_labels.png"]  # named itself
 
 
+def test_what_is_no_image_is_left_out_with_a_word(folder: Path) -> None:
+    for name in ("c.gif", "d.GIF", "e"):
+        (folder / name).touch()
+    (folder / "f.png").symlink_to(folder / "removed.png")
+    left_out = (
+        r"left out: 1 files with suffix \(none\), 2 files with suffix \.gif, "
+        r"1 files with suffix \.txt, 1 links that lead nowhere \(f\.png\)$"
+    )
+    for given in (folder, f"{folder}/*"):
+        with pytest.warns(UserWarning, match=left_out):
+            assert names(find_inputs([given])) == ["a.JPG", "b.png"]
+
+
+def test_a_folder_of_dangling_links_says_so(folder: Path) -> None:
+    (folder / "empty" / "a.png").symlink_to(folder / "removed.png")
+    with pytest.raises(InputError, match=r"no image but 1 links that lead nowhere \(a\.png\);"):
+        find_images([folder / "empty"])
+
+
 def test_order_is_kept_and_doubles_are_dropped(folder: Path) -> None:
     found = find_images([folder / "sub" / "c.png", folder, folder / "b.png"])
     assert names(found) == ["c.png", "a.JPG", "b.png"]

@@ -3,6 +3,7 @@
 import glob
 import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -35,8 +36,8 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     """Expands the inputs; each file stands once in the list, in the order given.
 
     A folder stands for the images directly in it, a pattern (`*`, `?`, `[...]`, `**`) for the
-    images it matches, both sorted by name. What is no image is left out there, but not where it is
-    named itself; so is, with a warning, what `predict` wrote of an image beside it.
+    images it matches, both sorted by name. Left out there, with a warning, but not where it is
+    named itself, is what is no image, and what `predict` wrote of an image beside it.
 
     Raises:
         InputError: An input does not exist, holds no image or is no image, or two files have the
@@ -78,7 +79,7 @@ def _expand(given: str | Path, wanted: _Wanted) -> list[Path]:
     if os.path.isdir(path):  # unlike pathlib's, not surprised by a name too long
         return _only_wanted(sorted(path.iterdir()), f"the folder {path}", wanted)
     if os.path.isfile(path):
-        if path.suffix.lower() not in wanted.suffixes:
+        if not _is_of(wanted, path):
             raise InputError(
                 f"{path} is no {wanted.name}: suffix {path.suffix or '(none)'}; allowed are "
                 f"{_listed(wanted)}"
@@ -91,15 +92,31 @@ def _expand(given: str | Path, wanted: _Wanted) -> list[Path]:
 
 
 def _only_wanted(paths: Sequence[Path], origin: str, wanted: _Wanted) -> list[Path]:
-    files = [path for path in paths if path.is_file() and not path.name.startswith(".")]
-    found = [path for path in files if path.suffix.lower() in wanted.suffixes]
+    shown = [path for path in paths if not path.name.startswith(".") and not os.path.isdir(path)]
+    found = [path for path in shown if os.path.isfile(path) and _is_of(wanted, path)]
+    others = [path for path in shown if path not in set(found)]
     if found:
+        if others:
+            warnings.warn(f"{origin}: left out: {_counted(others)}", stacklevel=2)
         return _without_results(found, origin)
-    others = sorted({path.suffix or "(none)" for path in files})
-    instead = f"{len(files)} files with suffix {', '.join(others)}" if files else "no file at all"
     raise InputError(
-        f"{origin} holds no {wanted.name} but {instead}; allowed are {_listed(wanted)}"
+        f"{origin} holds no {wanted.name} but {_counted(others) or 'no file at all'}; "
+        f"allowed are {_listed(wanted)}"
     )
+
+
+def _is_of(wanted: _Wanted, path: Path) -> bool:
+    return path.suffix.lower() in wanted.suffixes
+
+
+def _counted(paths: Sequence[Path]) -> str:
+    """How many files of each suffix, and which links lead nowhere."""
+    lost = [path.name for path in paths if not os.path.exists(path)]
+    kinds = Counter(path.suffix.lower() or "(none)" for path in paths if os.path.exists(path))
+    parts = [f"{number} files with suffix {suffix}" for suffix, number in sorted(kinds.items())]
+    if lost:
+        parts.append(f"{len(lost)} links that lead nowhere ({', '.join(first_few(lost, 3))})")
+    return ", ".join(parts)
 
 
 def _without_results(paths: Sequence[Path], origin: str) -> list[Path]:
