@@ -204,6 +204,14 @@ def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
     assert "sub-folders more of" in note(description, "not read:")
 
 
+def test_pictures_of_other_formats_and_hidden_ones_are_noted(tmp_path: Path) -> None:
+    flat_folder(tmp_path, (0, 1))
+    for name in ("a.gif", "b.HEIC", ".c.png", "._f0.jpg", "notes.txt"):
+        (tmp_path / "images" / name).touch()
+    told = note(describe_folder(tmp_path), "not read: 3 files of")
+    assert told.endswith(".webp: .c.png, a.gif, b.HEIC")
+
+
 @pytest.mark.parametrize("images", ["images/{}", "{}/images"])
 def test_images_below_and_beside_split_folders_are_noted(tmp_path: Path, images: str) -> None:
     for split in ("train", "val"):

@@ -93,3 +93,21 @@ def test_images_below_a_split_folder_are_noted(tmp_path: Path) -> None:
         _both(tmp_path / folder, "a")
     found = f"not read: sub-folders night of {tmp_path / 'train'}"
     assert found in describe_folder(tmp_path).notes
+
+
+def test_listed_test_images_without_masks_are_left_out(tmp_path: Path) -> None:
+    for name in "abcd":
+        save(tmp_path / f"{name}.jpg", gray())
+    for name in "ab":
+        save(tmp_path / f"{name}_mask.png", [[0, 1]])
+    for split, names in {"train": "a", "val": "b", "test": "c\nd"}.items():
+        (tmp_path / f"{split}.txt").write_text(names)
+    description = describe_folder(tmp_path)
+    assert {s: [p.name for p in pairs] for s, pairs in description.splits.items()} == {
+        "train": ["a"],
+        "val": ["b"],
+    }
+    assert "split: the images in test.txt have no masks and are left out" in description.notes
+    (tmp_path / "test.txt").write_text("c\na\n")  # one has a mask, so the other lacks one
+    with pytest.raises(InputError, match="do not fit together"):
+        describe_folder(tmp_path)

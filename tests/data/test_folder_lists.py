@@ -205,3 +205,17 @@ def test_rows_of_test_images_may_name_no_mask(tmp_path: Path) -> None:
     (_files(tmp_path) / "pairs.csv").write_text(text)
     with pytest.raises(InputError, match="1 rows of test name no mask and are left out"):
         describe_folder(tmp_path).open("test")
+
+
+@pytest.mark.parametrize(("name", "listed"), [("b\u00e9", "be\u0301"), ("be\u0301", "b\u00e9")])
+def test_a_path_is_found_whichever_way_its_accents_are_composed(
+    tmp_path: Path, name: str, listed: str
+) -> None:
+    for at in (name, "b"):
+        save(tmp_path / f"x/{at}.jpg", gray())
+        save(tmp_path / f"y/{at}.png", [[0, 1]])
+    table = f"image,mask,split\nx/{listed}.jpg,y/{listed}.png,train\nx/b.jpg,y/b.png,val\n"
+    (tmp_path / "pairs.csv").write_text(table, encoding="utf-8")
+    (pair,) = describe_folder(tmp_path).splits["train"]
+    assert pair.image == tmp_path / f"x/{name}.jpg"
+    assert pair.label == tmp_path / f"y/{name}.png"

@@ -8,7 +8,13 @@ from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.dataset_yaml import LEAVE_OUT
 from dualseg.data.datasets.folder_listing import pictures, unread
 from dualseg.data.datasets.folder_names import looks_like_mask, match_names, same_name
-from dualseg.data.datasets.folder_text_lists import as_listed, read_name_lists, unread_lists
+from dualseg.data.datasets.folder_text_lists import (
+    as_listed,
+    bare_notes,
+    read_name_lists,
+    unread_lists,
+    without_bare_tests,
+)
 
 
 def holds_masks_beside(folder: Path) -> bool:
@@ -44,12 +50,19 @@ def find_side_by_side(
     notes += [line for split in files if folders[split] != root for line in unread(folders[split])]
     missing: list[str] = []
     faults: list[str] = []
+    named = lists = read_name_lists(root) if set(files) == {"train"} else None
+    if lists is not None:
+        stems = [path.stem for path in files["train"]]
+        images = [stem for stem in stems if not looks_like_mask(stem)]
+        lists, bare = without_bare_tests(lists, images, [s for s in stems if looks_like_mask(s)])
+        kept_back = {name for _, names in bare.values() for name in names}
+        files["train"] = [path for path in files["train"] if path.stem not in kept_back]
+        notes += bare_notes(bare)
     pairs = {split: _pairs(root, listed, faults, missing) for split, listed in files.items()}
-    lists = read_name_lists(root) if set(pairs) == {"train"} else None
     if lists is not None:
         pairs = as_listed(lists, pairs["train"], faults, missing)
         notes.append(f"split: as {' and '.join(file.name for file in lists)} list the names")
-    notes += unread_lists(root, read=lists or ())
+    notes += unread_lists(root, read=named or ())
     if faults or (missing and not allow_missing):
         advice = f"; {LEAVE_OUT}" if missing and not allow_missing else ""
         raise InputError(

@@ -8,6 +8,11 @@ from pathlib import Path
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
+OTHER_PICTURES = frozenset({".gif", ".jfif", ".jpe", ".jp2", ".jxl", ".heic", ".heif", ".avif"}) | {
+    *{".pbm", ".pgm", ".pnm", ".ppm", ".tga", ".psd", ".svg", ".exr", ".hdr"},
+    *{".arw", ".cr2", ".dng", ".nef"},
+}
+
 
 def pictures(folder: Path) -> list[Path]:
     """Files of the folder itself that are named as pictures, by name; hidden ones are left out.
@@ -48,7 +53,16 @@ def unread(images: Path, read: Collection[Path] = ()) -> list[str]:
     others = [at.name for at in sub_folders(images) if at.name[0] != "." and at not in read]
     notes = [f"not read: sub-folders {', '.join(first_few(others))} of {images}"] if others else []
     loose = pictures(images) if read else []
-    return notes + ([f"not read: {len(loose)} pictures in {images} itself"] if loose else [])
+    if loose:
+        notes.append(f"not read: {len(loose)} pictures in {images} itself")
+    with _entries(images) as entries:
+        strange = sorted(entry.name for entry in entries if _is_left_out(entry.name))
+    if strange:
+        notes.append(
+            f"not read: {len(strange)} files of {images}, hidden or of other formats than "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}: {', '.join(first_few(strange))}"
+        )
+    return notes
 
 
 def files_named(folder: Path, names: Sequence[str]) -> list[Path]:
@@ -82,6 +96,13 @@ def _is_picture(entry: "os.DirEntry[str]") -> bool:
     suffix = os.path.splitext(entry.name)[1].lower()
     named = suffix in IMAGE_SUFFIXES and not entry.name.startswith(".")
     return named and (entry.is_symlink() or entry.is_file())
+
+
+def _is_left_out(name: str) -> bool:
+    """Whether a user may take the file for one that is read; `._...` is macOS's own."""
+    suffix = os.path.splitext(name)[1].lower()
+    hidden = name.startswith(".") and not name.startswith("._") and suffix in IMAGE_SUFFIXES
+    return hidden or (suffix in OTHER_PICTURES and not name.startswith("."))
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

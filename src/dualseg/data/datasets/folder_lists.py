@@ -1,6 +1,7 @@
 """Pairs that lists name: a CSV, or train.txt and val.txt."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PureWindowsPath
 
@@ -69,6 +70,9 @@ def unread_tables(root: Path) -> list[str]:
 def inside(root: Path, given: str) -> Path:
     """A path that a file of the data set names, below the folder.
 
+    Of an accent, a list may make one sign and the file's name two, or the other way round: then it
+    is the path as the file is called.
+
     Raises:
         InputError: It is absolute, or leads out of the folder.
     """
@@ -78,7 +82,11 @@ def inside(root: Path, given: str) -> Path:
         raise InputError(
             f"path {given!r} is absolute or leads out of {root}; name files relative to the folder"
         )
-    return root / text
+    path = root / text
+    if text.isascii() or path.exists():
+        return path
+    others = (root / unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    return next((other for other in others if other.exists()), path)
 
 
 def _pairs(root: Path, rows: Iterable[Row], allow_missing: bool) -> tuple[Pairs, list[str]]:

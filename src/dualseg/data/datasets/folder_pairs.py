@@ -16,8 +16,14 @@ from dualseg.data.datasets.folder_lists import (
     read_listed_pairs,
     unread_tables,
 )
-from dualseg.data.datasets.folder_names import MASK_SUFFIXES, match_names, same_name, spelled_as
-from dualseg.data.datasets.folder_text_lists import Listed, read_name_lists, unread_lists
+from dualseg.data.datasets.folder_names import MASK_SUFFIXES, match_names, same_name
+from dualseg.data.datasets.folder_text_lists import (
+    Listed,
+    bare_notes,
+    read_name_lists,
+    unread_lists,
+    without_bare_tests,
+)
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
 MASK_FOLDERS = (
@@ -117,9 +123,14 @@ def _pairs_of_folders(root: Path, allow_missing: bool) -> tuple[Pairs, list[str]
     if lists is None:
         pairs = {split: _pair(*both, root, faults, missing) for split, both in folders.items()}
     else:
-        lists, bare = _with_masks(lists, *folders["train"])
+        stems = ([path.stem for path in pictures(folder)] for folder in folders["train"])
+        lists, bare = without_bare_tests(lists, *stems)
         pairs = _listed(lists, *folders["train"], root, faults, missing)
-        notes = [*notes, *bare, f"split: as {' and '.join(f.name for f in lists)} list the names"]
+        notes = [
+            *notes,
+            *bare_notes(bare),
+            f"split: as {' and '.join(f.name for f in lists)} list the names",
+        ]
     notes = [*notes, *unread_lists(root, read=named or ())]
     if faults or (missing and not allow_missing):
         advice = f"; {LEAVE_OUT}" if missing and not allow_missing else ""
@@ -251,23 +262,6 @@ def _pair(
     return tuple(Pair(stem, by_image[stem], by_mask[mask_of[stem]]) for stem in sorted(mask_of))
 
 
-def _with_masks(lists: Listed, images: Path, masks: Path) -> tuple[Listed, list[str]]:
-    """Without a list of test images of which none has a mask, of which a note says so."""
-    stems = list(_by_stem(pictures(images)))
-    mask_of, _, _ = match_names(stems, list(_by_stem(pictures(masks))))
-    bare = [
-        file
-        for file, (split, names) in lists.items()
-        if split == "test" and set(names) <= set(stems) and mask_of.keys().isdisjoint(names)
-    ]
-    kept = {file: listed for file, listed in lists.items() if file not in bare}
-    if not kept:
-        return lists, []
-    return kept, [
-        f"split: the images in {file.name} have no masks and are left out" for file in bare
-    ]
-
-
 def _listed(
     lists: Listed,
     images: Path,
@@ -281,7 +275,6 @@ def _listed(
     by_image, by_mask = _by_stem(image_files), _by_stem(mask_files)
     mask_of, _, doubled = match_names(list(by_image), list(by_mask))
     splits: dict[str, dict[str, Pair]] = {}
-    lists = {file: (split, spelled_as(n, by_image)) for file, (split, n) in lists.items()}
     for file, (split, names) in lists.items():
         strange = [name for name in names if name not in by_image]
         without = [name for name in names if name in by_image and name not in mask_of]

@@ -8,7 +8,7 @@ from pathlib import Path
 from dualseg.core.errors import InputError, first_few
 from dualseg.data.dataset import Pair, Pairs
 from dualseg.data.datasets.folder_listing import files_named, pictures, sub_folders
-from dualseg.data.datasets.folder_names import spelled_as
+from dualseg.data.datasets.folder_names import match_names, spelled_as
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -102,6 +102,36 @@ def unread_lists(root: Path, *, read: Collection[Path] = ()) -> list[str]:
     found = [path for paths in _lists_by_folder(root) for path in paths if path not in read]
     names = [path.relative_to(root).as_posix() for path in found]
     return [f"not read: {', '.join(names)}"] if names else []
+
+
+def without_bare_tests(
+    lists: Listed, images: Sequence[str], masks: Sequence[str]
+) -> tuple[Listed, Listed]:
+    """Without the lists of test images of which none has a mask: those are kept back.
+
+    Args:
+        lists: As `read_name_lists` gives them.
+        images, masks: Names of all files.
+
+    Returns:
+        The other lists, and those left out; none where nothing else is listed. Names are spelled
+        as those of the images.
+    """
+    mask_of, _, _ = match_names(images, masks)
+    stems = set(images)
+    spelled = {file: (split, spelled_as(names, stems)) for file, (split, names) in lists.items()}
+    bare = {
+        file: (split, names)
+        for file, (split, names) in spelled.items()
+        if split == "test" and set(names) <= stems and mask_of.keys().isdisjoint(names)
+    }
+    kept = {file: listed for file, listed in spelled.items() if file not in bare}
+    return (kept, bare) if kept else (spelled, {})
+
+
+def bare_notes(lists: Iterable[Path]) -> list[str]:
+    """What is said of the lists that are left out."""
+    return [f"split: the images in {file.name} have no masks and are left out" for file in lists]
 
 
 def as_listed(lists: Listed, pairs: Iterable[Pair], faults: list[str], missing: list[str]) -> Pairs:
