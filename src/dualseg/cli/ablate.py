@@ -34,12 +34,13 @@ def ablate(
     There are two baselines: the paper's, whose labels are shrunk to the input's size ("low label"),
     and one that is given them in full ("full label").
     """
-    from dualseg.cli.grid import print_rows, train_grid, write_grid
+    from dualseg.cli.grid import print_rows, require_place, train_grid, write_grid
     from dualseg.cli.many import require_one_process
     from dualseg.cli.recipes import read_recipe
     from dualseg.training.ablation import plan_ablation
 
     require_one_process("ablate")
+    require_place(out)
     chosen = [name.strip() for name in variants.split(",")] if variants else None
     settings = read_recipe(recipe, data, set_)
     plan = plan_ablation(settings, Path(out), variants=chosen, num_seeds=seeds)

@@ -1,6 +1,7 @@
 """Trains a grid of runs and compares them: what `ablate` and `quickstart` share."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import stdev
@@ -10,6 +11,7 @@ from dualseg.checkpoints.model_files import find_model, load_model, read_facts
 from dualseg.cli.console import TrainingProgress, percent, print_table, say
 from dualseg.cli.recipes import open_evaluation_data
 from dualseg.cli.run_report import finish_run
+from dualseg.core.errors import InputError
 from dualseg.core.files import write_json
 from dualseg.core.geometry import Size
 from dualseg.evaluation.latency import count_parameters, measure_latency
@@ -19,6 +21,43 @@ from dualseg.training.trainer import is_finished, resume, train
 from dualseg.visual.comparison import write_comparison
 from dualseg.visual.comparison_rows import ComparisonRow, paired_difference
 from dualseg.visual.run_files import EVALUATION_FILE, EVALUATION_FOLDER
+
+RESULTS = ("ablation.json", "table.md", "report.html")
+
+
+def require_place(out: Path, *, folder: str | None = None) -> None:
+    """Refuses a folder where something stands in the way of the results, before hours of training.
+
+    Args:
+        out: Where the grid goes.
+        folder: Name of a folder that is written beside the files.
+
+    Raises:
+        InputError: `out` is a file, a result's name is taken by another kind of thing, or by
+            something that no grid here can have written, since none was begun.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; name a folder")
+    is_begun = any(out.glob("*/seed_*"))
+    for name in (*RESULTS, *([folder] if folder else [])):
+        place = out / name
+        if not os.path.lexists(place) or (name == folder and _is_empty_folder(place)):
+            continue
+        if place.is_dir() != (name == folder):
+            kind = "folder" if name == folder else "file"
+            raise InputError(
+                f"{place} is in the way of the {kind} of that name; move it, or "
+                "choose another --out"
+            )
+        if not is_begun:
+            raise InputError(
+                f"{place} would be replaced, and {out} holds no training that it could be of; move "
+                "it, or choose another --out"
+            )
+
+
+def _is_empty_folder(place: Path) -> bool:
+    return place.is_dir() and not any(place.iterdir())
 
 
 def train_grid(plan: Sequence[AblationRun], watch: Callable[[str], TrainingProgress]) -> None:
