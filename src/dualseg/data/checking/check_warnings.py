@@ -60,7 +60,7 @@ def split_warnings(
         shown = ", ".join(first_few(turned_alone))
         found = f"has {len(turned_alone)} images that EXIF turns, and not their labels: {shown}"
         fix = (
-            "look at them with `dualseg data look`; where a label does not fit, it was drawn on "
+            "look at them with `dualseg data show`; where a label does not fit, it was drawn on "
             "the picture as stored: save that picture without its EXIF orientation"
         )
         warnings.append(Fault("W207", split, found, "both or none", fix))
