@@ -265,3 +265,11 @@ def test_weights_that_are_no_numbers(tmp_path, refused, value):
     assert "1 of its 1 tensors hold NaN or infinity" in refused(path)
     torch.save({"w": torch.tensor([value])}, tmp_path / "model.pth")
     assert "NaN" in refused(tmp_path / "model.pth")
+
+
+def test_weights_that_float32_cannot_hold(tmp_path, refused):
+    wide = {"small": torch.ones(2, dtype=torch.float64), "w": torch.ones(2, dtype=torch.float64)}
+    wide["w"][1] = 1e300
+    torch.save(wide, tmp_path / "model.pth")
+    message = refused(tmp_path / "model.pth")
+    assert "1 of its 2 tensors hold numbers too large for float32, the first is 'w'" in message

@@ -189,6 +189,16 @@ def test_nan_weights_are_refused_on_saving_and_on_loading(saved, tmp_path, netwo
     assert not (tmp_path / "broken").exists()
 
 
+def test_weights_that_would_be_infinite_as_float32_are_refused_on_loading(saved):
+    weights = read_tensors(saved / "model.safetensors")
+    name = next(name for name in weights if weights[name].ndim == 4)
+    weights[name] = weights[name].double()
+    weights[name].view(-1)[3] = -1e300
+    (saved / "model.safetensors").write_bytes(pack_tensors(weights))
+    with pytest.raises(InputError, match=f"numbers too large for float32.*\n.*{name}: 1 of"):
+        load_model(saved)
+
+
 def test_a_flipped_bit_is_found_where_checksums_are_known(saved):
     path = saved / "model.safetensors"
     content = bytearray(path.read_bytes())

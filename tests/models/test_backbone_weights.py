@@ -78,6 +78,7 @@ def test_tensors_left_over_within_the_network_are_refused(tmp_path):
     [
         (lambda weight: weight.to(torch.int64), "1 no floating-point numbers: conv1.weight"),
         (lambda weight: weight.fill_(torch.nan), "1 with NaN or infinity: conv1.weight"),
+        (lambda weight: weight.double().fill_(1e300), "1 with numbers too large for float32: conv"),
     ],
 )
 def test_weights_that_no_network_can_have_are_refused(change, fault, in_channels, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dualseg.core.errors import InputError
+from dualseg.core.finite import NOT_FINITE, TOO_LARGE, num_unusable, number_fault
 
 MAX_LISTED = 20
 
@@ -73,21 +74,23 @@ def require_same_tensors(
 
 
 def require_finite(tensors: Mapping[str, Tensor], *, origin: str) -> None:
-    """Refuses NaN and infinity.
+    """Refuses NaN, infinity, and numbers that would become infinity as float32.
 
     Raises:
         InputError: The names of the tensors that hold some.
     """
-    bad = [
-        f"{name}: {int((~torch.isfinite(tensor)).sum())} of {tensor.numel()} values"
-        for name, tensor in tensors.items()
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all()
-    ]
-    if bad:
-        raise InputError(
-            f"{origin} holds NaN or infinity and cannot be used; take an earlier checkpoint:",
-            shorten(bad),
-        )
+    faults = {name: number_fault(tensor) for name, tensor in tensors.items()}
+    for fault in (NOT_FINITE, TOO_LARGE):
+        bad = [
+            f"{name}: {num_unusable(tensors[name])} of {tensors[name].numel()} values"
+            for name, found in faults.items()
+            if found == fault
+        ]
+        if bad:
+            raise InputError(
+                f"{origin} holds {fault} and cannot be used; take an earlier checkpoint:",
+                shorten(bad),
+            )
 
 
 def shorten(lines: Iterable[str]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import torch
 from torch import Tensor
 
 from dualseg.checkpoints.checksums import sha256_of
@@ -20,6 +19,7 @@ from dualseg.checkpoints.foreign.safetensors_files import METADATA, read_header,
 from dualseg.checkpoints.foreign.torch_files import read_torch_legacy, read_torch_zip
 from dualseg.checkpoints.json_files import read_json
 from dualseg.core.errors import InputError
+from dualseg.core.finite import NOT_FINITE, TOO_LARGE, number_fault
 from dualseg.core.memory import without_cycle_search
 
 WEIGHTS_IN_FOLDER = ("model.safetensors", "pytorch_model.bin")
@@ -35,8 +35,8 @@ def read_foreign(path: str | Path) -> ForeignCheckpoint:
 
     Raises:
         InputError: There is nothing, or it is not read: another format, damaged, far larger inside
-            than outside, with weights that are NaN, or holding more than numbers and plain values.
-            The message gives the reason in one line.
+            than outside, with weights that are no finite float32, or holding more than numbers and
+            plain values. The message gives the reason in one line.
     """
     path = Path(path)
     file_path = _weights_file(path)
@@ -79,16 +79,14 @@ def _weights_file(path: Path) -> Path:
 
 
 def _require_finite(tensors: Mapping[str, Tensor]) -> None:
-    bad = [
-        name
-        for name, tensor in tensors.items()
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all()
-    ]
-    if bad:
-        raise RefusalError(
-            f"{len(bad)} of its {len(tensors)} tensors hold NaN or infinity, the first is "
-            f"{bad[0][:100]!r}; take an earlier checkpoint"
-        )
+    faults = {name: number_fault(tensor) for name, tensor in tensors.items()}
+    for fault in (NOT_FINITE, TOO_LARGE):
+        bad = [name for name, found in faults.items() if found == fault]
+        if bad:
+            raise RefusalError(
+                f"{len(bad)} of its {len(tensors)} tensors hold {fault}, the first is "
+                f"{bad[0][:100]!r}; take an earlier checkpoint"
+            )
 
 
 def _read_file(path: Path) -> tuple[Container, Peeled, dict[str, Tensor]]:

@@ -14,6 +14,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
+from dualseg.core.finite import NOT_FINITE, TOO_LARGE, number_fault
 from dualseg.models.backbones.efficientnet_names import (
     has_their_names,
     pads_as_tensorflow,
@@ -71,8 +72,8 @@ def load_published(
         in_channels: Bands of the images; see `adapt_first_convolution`.
 
     Raises:
-        InputError: Tensors are missing, of another shape, no fractions or not finite, or belong to
-            another network.
+        InputError: Tensors are missing, of another shape, no fractions or no finite float32,
+            or belong to another network.
     """
     wanted = body.state_dict()
     if has_their_names(weights):
@@ -88,7 +89,10 @@ def load_published(
     no_fractions = sorted(
         k for k in found if k not in counters and not found[k].is_floating_point()
     )
-    not_finite = sorted(key for key in found if not torch.isfinite(found[key]).all())
+    faults = {key: number_fault(tensor) for key, tensor in found.items()}
+    not_finite, too_large = (
+        sorted(key for key in found if faults[key] == fault) for fault in (NOT_FINITE, TOO_LARGE)
+    )
     found = adapt_first_convolution(found, wanted, in_channels)
     missing = sorted(set(wanted) - set(found) - counters)
     used = {name for name in names.values() if name is not None}
@@ -103,7 +107,8 @@ def load_published(
             ("unexpected", unexpected),
             ("of another shape", wrong),
             ("no floating-point numbers", no_fractions),
-            ("with NaN or infinity", not_finite),
+            (f"with {NOT_FINITE}", not_finite),
+            (f"with {TOO_LARGE}", too_large),
         )
         if keys
     ]
