@@ -195,3 +195,32 @@ def test_no_model_at_all(dualseg, tmp_path):
         dualseg("export", tmp_path / "none", "--format", "torch", "--out", tmp_path / "x.pt2")
     )
     assert "there is no model" in message
+
+
+@pytest.mark.parametrize(
+    ("counted", "arguments", "says"),
+    [
+        (0, [], "is scored on 4 of the 4 images of val, and every pixel there is ignored"),
+        (2, ["--size", "16x16"], "is scored on the middle 16x16 (--size) of 4 of the 4 images"),
+    ],
+)
+def test_a_sample_of_ignored_pixels_is_not_blamed_on_the_labels(
+    dualseg, model, tmp_path, counted, arguments, says
+):
+    data = tmp_path / "data"
+    for split in ("train", "val"):
+        for part in ("images", "masks"):
+            (data / part / split).mkdir(parents=True)
+        for number in range(4):
+            image = np.full((40, 56, 3), number, np.uint8)
+            mask = np.full((40, 56), 255, np.uint8)
+            mask[:, : 56 if split == "train" else counted] = number % 2  # no middle has the rim
+            Image.fromarray(image).save(data / "images" / split / f"{split}{number}.png")
+            Image.fromarray(mask).save(data / "masks" / split / f"{split}{number}.png")
+    (data / "dataset.yaml").write_text("class_names: [ground, box]\nignore_index: 255")
+    out = tmp_path / "small.pt2"
+    where = ["--format", "torch", "--out", out, "--data", data]
+    message = refused(dualseg("export", model, *where, *arguments))
+    assert says in message
+    assert "Check the label" not in message
+    assert not out.exists()

@@ -98,6 +98,7 @@ def export_model(
     _require_size(size)
     facts = find_facts(model, None)
     _require_traceable(model, size)
+    sample = _sample(labelled, size)
     model = model.eval()
     progress("rewriting the network", 0, None)
     # A .pt2 file is read by its weights, which keep their names.
@@ -138,7 +139,7 @@ def export_model(
             images,
             facts=facts,
             shipped=run_as_shipped(draft, precision),
-            labelled=_sample(labelled, size),
+            labelled=sample,
             progress=progress,
         )
         _require_parity(parity, plan, form, images, format_name, progress)
@@ -236,11 +237,25 @@ def _pixels(labelled: SegmentationDataset | None, facts: ModelFacts) -> Any:
     return (labelled.image(index) for index in range(len(labelled)))
 
 
-def _sample(labelled: SegmentationDataset | None, size: Size | None) -> Any:
+def _sample(labelled: SegmentationDataset | None, size: Size | None) -> SegmentationDataset | None:
     if labelled is None:
         return None
     some = SomeImages(labelled, MAX_LABELLED)
-    return CenterCropped(some, size) if size else some
+    sample = CenterCropped(some, size) if size else some
+    _require_something_to_score(sample, len(labelled), size)
+    return sample
+
+
+def _require_something_to_score(sample: SegmentationDataset, of: int, size: Size | None) -> None:
+    """Said before the work, and in words of the sample: the labels as a whole may be right."""
+    ignored = sample.labels.ignore_index
+    if any((sample.label_map(index) != ignored).any() for index in range(len(sample))):
+        return
+    part = f"the middle {size[0]}x{size[1]} (--size) of " if size else ""
+    raise InputError(
+        f"the file is scored on {part}{len(sample)} of the {of} images of {sample.split}, and "
+        "every pixel there is ignored; score it on other images by --data or --split"
+    )
 
 
 @contextmanager
