@@ -50,6 +50,21 @@ def test_every_fault_is_listed_at_once(tmp_path):
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("override", "shown"),
+    [
+        ("training.schedule=step", r"between two falls \(got a mapping of \d+ keys\)"),
+        (f"model.name={[*range(60)]}", r"valid string \(got a list of 60 entries\)"),
+        (f"training.optimizer={'adam' * 30}", r"\(got '(adam){19}ada\.\.\.\)"),
+        ("data.scale_range=[2, 1]", r"low <= high \(got \[2, 1\]\)"),
+    ],
+)
+def test_a_fault_shows_what_is_short_and_the_kind_of_what_is_long(override, shown):
+    with pytest.raises(InputError, match=shown) as told:
+        load_recipe("quickstart", overrides=[override])
+    assert all(len(problem) < 200 for problem in told.value.problems)
+
+
 def test_overrides_win_and_are_typed(tmp_path):
     path = write(
         tmp_path,

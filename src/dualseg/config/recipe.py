@@ -20,6 +20,8 @@ from dualseg.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 from dualseg.core.errors import InputError, nearest
 
 LENGTHS = ("max_steps", "max_epochs")
+LONGEST_SHOWN = 80
+"""Characters of a wrong value in a message."""
 
 
 class Recipe(Section):
@@ -231,7 +233,22 @@ def _explain(fault: Any) -> str:
         return f"{key}: unknown key; {nearest(location[-1], _known_keys(location[:-1]))}"
     message = str(fault["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    return f"{key}: {message} (got {fault['input']!r})" if key else message
+    return f"{key}: {message} (got {_shown(fault['input'])})" if key else message
+
+
+def _shown(value: Any) -> str:
+    """What came; of what is long, its kind and size, or its start.
+
+    A fault of keys that do not agree comes with their whole section.
+    """
+    text = repr(value)
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    if isinstance(value, Mapping):
+        return f"a mapping of {len(value)} keys"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)} entries"
+    return f"{text[:LONGEST_SHOWN]}..."
 
 
 def _known_keys(section: list[str]) -> list[str]:
