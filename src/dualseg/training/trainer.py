@@ -22,9 +22,11 @@ from dualseg.training.environment import (
     threads_to_resume,
     using_threads,
 )
+from dualseg.training.idle_keys import describe_idle_keys
 from dualseg.training.interruption import Interrupted, stop_on_signals
 from dualseg.training.loop import TrainingLoop
 from dualseg.training.network import start_network
+from dualseg.training.objectives.objective import num_auxiliary_heads
 from dualseg.training.optimization.schedules import FOLLOW_THE_LENGTH
 from dualseg.training.preflight import check_data, fill_in, require_apart, resolve_paths
 from dualseg.training.profiling import PROFILE_FOLDER, StepProfiler
@@ -317,12 +319,14 @@ def prepare(
             require_apart(run_folder, recipe.data.root, splits)
             progress.message(f"checking the labels of {len(splits.train) + len(splits.val)} images")
             check_data(splits, progress)
-    recipe = fill_in(recipe, splits, progress.message, processes=us)
+    asked, recipe = recipe, fill_in(recipe, splits, progress.message, processes=us)
     store = CheckpointStore(
         run_folder, keep=recipe.training.keep_checkpoints, report=progress.message
     )
     with us.first_goes_first("start the network"):
         network = start_network(recipe, splits, report=progress.message)
+    for note in describe_idle_keys(asked, num_auxiliary=num_auxiliary_heads(network)):
+        progress.message(note)
     loop = assemble(
         recipe,
         run_folder,
