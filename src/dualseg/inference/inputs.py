@@ -94,7 +94,7 @@ def _expand(given: str | Path, wanted: _Wanted) -> list[Path]:
 def _only_wanted(paths: Sequence[Path], origin: str, wanted: _Wanted) -> list[Path]:
     shown = [path for path in paths if not path.name.startswith(".") and not os.path.isdir(path)]
     found = [path for path in shown if os.path.isfile(path) and _is_of(wanted, path)]
-    others = [path for path in shown if path not in set(found)]
+    others = sorted(set(shown) - set(found))
     if found:
         if others:
             warnings.warn(f"{origin}: left out: {_counted(others)}", stacklevel=2)
@@ -131,13 +131,13 @@ def _without_results(paths: Sequence[Path], origin: str) -> list[Path]:
         )
         return named and is_marked(path)
 
-    results = [path for path in paths if is_result(path)]
+    results = {path: None for path in paths if is_result(path)}
     if results:
         names = ", ".join(first_few([path.name for path in results], 3))
         warnings.warn(
             f"{origin}: results of earlier predictions are left out: {names}", stacklevel=2
         )
-    return [path for path in paths if path not in set(results)]
+    return [path for path in paths if path not in results]
 
 
 def _name_clashes(paths: Sequence[Path]) -> list[str]:
