@@ -136,6 +136,27 @@ def test_the_precision_beside_a_score_is_the_files(network, precision):
     assert evaluate(exported, Boxes()).protocol["precision"] == precision
 
 
+@pytest.mark.parametrize(("name", "smallest"), [("onnx", 32), ("openvino", 32), ("torch", 1)])
+def test_an_image_smaller_than_a_graph_takes_is_refused_in_its_own_size(
+    small_network, tmp_path, name, smallest
+):
+    need(name)
+    network = small_network(input_scale=0.5)
+    network.backbone.smallest = 32  # as pvt_v2_b0 and others have it: below, the network pads
+    path = tmp_path / f"small{SUFFIX[name]}"
+    export_model(network, path, format_name=name, gate_sizes=((64, 96), (65, 83)))
+    exported = dualseg.load_model(path)
+    predict = dualseg.Predictor(exported)
+    assert predict(np.zeros((64, 90, 3), np.uint8)).shape == (64, 90)
+    small = np.zeros((40, 90, 3), np.uint8)
+    if smallest == 1:
+        assert predict(small).shape == (40, 90)
+        return
+    says = "the image is 40x90, 20x45 for the network, but in .* takes no side below 32; the netw"
+    with pytest.raises(InputError, match=says):
+        predict(small)
+
+
 class Boxes:
     """Two images of noise with a box of another class."""
 

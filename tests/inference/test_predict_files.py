@@ -181,6 +181,18 @@ def test_processes_share_the_images_out(predictor: Predictor, images: Path, tmp_
     assert len(written(tmp_path / "out")) == 10
 
 
+def test_what_a_network_says_of_an_image_comes_with_the_name_of_the_file(
+    predictor: Predictor, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InputError("the image is too small")
+
+    monkeypatch.setattr(files, "predict_one", refuse)
+    with pytest.raises(InputError) as caught:
+        predict_files(predictor, [images], tmp_path / "out")
+    assert caught.value.problems[0] == f"{images / 'a.png'}: the image is too small"
+
+
 def test_of_a_share_the_problems_are_in_the_list(
     predictor: Predictor, images: Path, tmp_path: Path
 ) -> None:

@@ -11,12 +11,21 @@ from torch import Tensor, nn
 
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
-from dualseg.core.geometry import Size, normalize_images, resize_logits, shrink_images
+from dualseg.core.geometry import (
+    Size,
+    normalize_images,
+    resize_logits,
+    scaled_size,
+    shrink_images,
+)
 from dualseg.core.outputs import SegmentationOutput
 from dualseg.export.note import ExportNote
 from dualseg.export.sessions import Session
 from dualseg.inference.label_maps import label_map_of
 from dualseg.inference.predictor import ImageLike, as_pixels, batch_of_one
+
+IN_TORCH = ("eager", "compiled")
+"""Runtimes in which a file is a network of torch again, which pads small images by itself."""
 
 
 class Entries(NamedTuple):
@@ -75,6 +84,7 @@ class Exported(nn.Module):
         """As the network it was made of: for images that are normalised and shrunk already."""
         if self.note.size is not None and self.facts.input_scale == 1.0:
             self._require_size(images)
+        self._require_large_enough(images, _size_of(images))
         logits = self._run(self._from_network_input, images.float()).float()
         if not self.note.final_logits:
             is_shrunk = self.facts.input_scale != 1.0  # a bilinear label decoder, at one size
@@ -92,7 +102,8 @@ class Exported(nn.Module):
             (B, K, H, W) float32.
 
         Raises:
-            InputError: The file is for images of another size or number of bands.
+            InputError: The file is for images of another size or number of bands, or for larger
+                ones.
         """
         return resize_logits(self.raw_logits(images).float(), _size_of(images))
 
@@ -107,6 +118,7 @@ class Exported(nn.Module):
         """
         self._require_size(images)
         facts = self.facts
+        self._require_large_enough(images, scaled_size(_size_of(images), facts.input_scale))
         if images.shape[1] != facts.images.num_channels:
             raise InputError(
                 f"got images with {images.shape[1]} bands; the network was trained on "
@@ -146,6 +158,19 @@ class Exported(nn.Module):
                 f"image, predict a larger one in tiles of that size (--tile {want}; evaluate with "
                 f"--protocol slide --window {want}), or export without --size"
             )
+
+    def _require_large_enough(self, images: Tensor, network_size: Size) -> None:
+        """A graph holds the way of large images alone; a small one fails somewhere inside it."""
+        smallest = self.note.smallest
+        if self.runtime in IN_TORCH or min(network_size) >= smallest:
+            return
+        height, width = _size_of(images)
+        shrunk = f", {network_size[0]}x{network_size[1]} for the network"
+        raise InputError(
+            f"the image is {height}x{width}{shrunk * ((height, width) != network_size)}, but in "
+            f"{self.runtime} this file takes no side below {smallest}; the network it was made of "
+            "does, and so does its file of --format torch"
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Exported":
         return self  # compiled networks cannot be copied, and nothing in them changes

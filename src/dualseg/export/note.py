@@ -27,6 +27,8 @@ class ExportNote:
         final_logits: False: the last bilinear resizing is left to the reader of the logits.
         has_label_map: Whether the graph goes on to a label map.
         parity: What its gate measured.
+        smallest: Side of the network's input below which the network pads it, as no graph does; 1
+            in files of older versions, which do not say it.
     """
 
     precision: ExportPrecision
@@ -34,6 +36,7 @@ class ExportNote:
     final_logits: bool
     has_label_map: bool
     parity: Mapping[str, Any]
+    smallest: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the file."""
@@ -75,7 +78,7 @@ def read_note(plain: Mapping[str, Any], origin: Path) -> ExportNote:
         )
     size, precision = plain.get("size"), plain.get("precision")
     flags = [plain.get("final_logits"), plain.get("has_label_map")]
-    parity = plain.get("parity")
+    parity, smallest = plain.get("parity"), plain.get("smallest", 1)
     is_size = size is None or (
         isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
     )
@@ -84,6 +87,7 @@ def read_note(plain: Mapping[str, Any], origin: Path) -> ExportNote:
         or not is_size
         or not all(type(flag) is bool for flag in flags)
         or not isinstance(parity, Mapping)
+        or type(smallest) is not int
     ):
         raise InputError(f"{origin}: its {NOTE_KEY} is damaged: {dict(plain)}"[:500])
     return ExportNote(
@@ -92,6 +96,7 @@ def read_note(plain: Mapping[str, Any], origin: Path) -> ExportNote:
         final_logits=bool(flags[0]),
         has_label_map=bool(flags[1]),
         parity=dict(parity),
+        smallest=smallest,
     )
 
 

@@ -124,6 +124,7 @@ def export_model(
         final_logits=not resizes_last(model, facts, size),
         has_label_map=with_label_map,
         parity={},
+        smallest=1 if size else max(getattr(part, "smallest", 1) for part in model.modules()),
     )
     with _scratch(out) as folder:
         draft = Path(folder) / out.name

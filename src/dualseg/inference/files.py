@@ -227,11 +227,16 @@ def _predict(
     except DiskFullError:
         raise
     except InputError as error:
-        return PredictedFile(path, {}, problem=str(error))
+        return PredictedFile(path, {}, problem=_of_image(path, str(error)))
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or "memory" in str(error).lower()):
             raise
         return PredictedFile(path, {}, problem=_no_memory(path, error))
+
+
+def _of_image(path: Path, problem: str) -> str:
+    """What a network says of an image does not name the file; what reading it says does."""
+    return problem if str(path) in problem else f"{path}: {problem}"
 
 
 def _no_memory(path: Path, error: BaseException) -> str:
