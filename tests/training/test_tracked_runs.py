@@ -7,6 +7,7 @@ import pytest
 import torch.utils.tensorboard
 from runs import StopAt, Told, assert_same_outcome, train_until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 from tiny import tiny_recipe
 
 from dualseg.core.errors import InputError
@@ -90,6 +91,14 @@ def test_histograms_come_on_demand(tmp_path):
 
 
 def test_after_a_stop_no_step_stands_twice(tmp_path):
+    train_until(tiny_recipe(), tmp_path, StopAt(3))
+    resume(tmp_path)
+    assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [2, 4, 6]
+
+
+def test_a_run_resumed_within_a_second_is_read_in_order(tmp_path, monkeypatch):
+    counter = iter(range(9, 99))  # the end of a file's name: "10" is sorted before "9"
+    monkeypatch.setattr(event_file_writer._global_uid, "get", counter.__next__)
     train_until(tiny_recipe(), tmp_path, StopAt(3))
     resume(tmp_path)
     assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [2, 4, 6]

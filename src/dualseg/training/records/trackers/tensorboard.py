@@ -1,6 +1,8 @@
 """TensorBoard: event files in `RUN/tensorboard`."""
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ from numpy.typing import NDArray
 
 from dualseg.training.records.run_folder import TENSORBOARD_FOLDER
 from dualseg.training.records.trackers.tracker import TrackedRun
+
+EVENTS = "events.out.tfevents"  # how the names of event files begin
 
 
 class TensorBoard:
@@ -44,6 +48,14 @@ class TensorBoard:
     @property
     def _writer(self) -> Any:
         if self._opened is None:
-            folder = str(self._run.folder / TENSORBOARD_FOLDER)
-            self._opened = self._create(folder, purge_step=self._run.first_step)
+            folder = self._run.folder / TENSORBOARD_FOLDER
+            _let_the_second_pass(folder)
+            self._opened = self._create(str(folder), purge_step=self._run.first_step)
         return self._opened
+
+
+def _let_the_second_pass(folder: Path) -> None:
+    """Files are read in the order of their names, which begin with the second they were made in;
+    of two from one second the later one may be read first, and take away what both hold."""
+    while any(folder.glob(f"{EVENTS}.{int(time.time())}.*")):
+        time.sleep(0.05)
