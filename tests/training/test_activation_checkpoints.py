@@ -22,6 +22,8 @@ KINDS = [
     ("resnet18", 16),
     ("mobilenet_v2", 16),
     ("drn_d_22", 8),
+    ("regnety_002", 32),
+    ("dla34", 32),
     ("convnext_atto", 32),
     ("pvt_v2_b0", 32),
     ("swin_tiny_patch4_window7_224", 32),
@@ -83,6 +85,10 @@ def test_every_block_of_a_transformer_is_computed_twice(backbone, num_blocks):
     calls.clear()
     body(torch.randn(1, 3, 64, 64))[-1].sum().backward()
     assert len(calls) == 2 * num_blocks
+
+
+def test_the_stages_of_a_regnet_are_looked_into():
+    assert checkpoint_activations(create_backbone("regnety_002", output_stride=32)) == 13
 
 
 class Scaled(nn.Module):

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from timm.models.regnet import RegStage
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
@@ -12,7 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from dualseg.core.errors import InputError
 
 LISTS = (nn.Sequential, nn.ModuleList)
-CONTAINERS = (*LISTS, nn.ModuleDict)  # timm's feature extractors are dictionaries of stages
+# timm's feature extractors are dictionaries of stages; a RegNet's stage holds its blocks by name. A
+# DLA's does too, but half of what it keeps lies between them, so that it is a block as a whole.
+CONTAINERS = (*LISTS, nn.ModuleDict, RegStage)
 WORKERS = (nn.modules.conv._ConvNd, nn.Linear)
 FEWEST_BLOCKS = 8  # fewer are the stages of a network
 PROBE_SIZE = 64
@@ -21,10 +24,10 @@ PROBE_SIZE = 64
 def checkpoint_activations(backbone: nn.Module, *, in_channels: int = 3) -> int:
     """Keeps only the borders between blocks during the forward pass.
 
-    A block is the outermost module inside a list, sequence or dictionary that has two convolutions
-    or linear layers. Where there are fewer than eight, they are stages, or the whole of a network
-    that a feature extractor wraps; what stands in lists inside them are the blocks then. Gradients,
-    dropout and running statistics are those of a plain pass.
+    A block is the outermost module inside a list, sequence, dictionary or stage of a RegNet that
+    has two convolutions or linear layers. Where there are fewer than eight, they are stages, or the
+    whole of a network that a feature extractor wraps; what stands in lists inside them are the
+    blocks then. Gradients, dropout and running statistics are those of a plain pass.
 
     Args:
         backbone: Called with one image of zeros to see which blocks it calls.
