@@ -16,6 +16,7 @@ from dualseg.core.processes import ALONE, Processes
 UNSAID = {"processes": 1}  # what a checkpoint of an older version means by leaving it out
 CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 CUBLAS_REPEATABLE = ":4096:8"  # cuBLAS repeats its bits only with a fixed workspace
+WHERE_A_DEVICE_IS_SAID = "--device, or runtime.device of a recipe"
 
 
 def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
@@ -28,8 +29,8 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
         raise InputError(f"there is no device {name!r}; give {DEVICES}")
     if processes.are_many and name.startswith("cuda:"):
         raise InputError(
-            f"runtime.device {name} is one GPU, and {processes.world} processes train; use "
-            "runtime.device=cuda, which gives each its own"
+            f"device {name} is one GPU, and there are {processes.world} processes; use cuda "
+            f"({WHERE_A_DEVICE_IS_SAID}), which gives each its own"
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,7 +40,9 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
     missing_cuda = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     missing_mps = device.type == "mps" and not torch.backends.mps.is_available()
     if missing_cuda or missing_mps:
-        raise InputError(f"runtime.device {name} is not there; use cpu or auto")
+        raise InputError(
+            f"this machine has no device {name}; use cpu or auto ({WHERE_A_DEVICE_IS_SAID})"
+        )
     if processes.are_many and device.type == "cuda":
         torch.cuda.set_device(device)
     return device
