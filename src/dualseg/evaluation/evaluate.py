@@ -140,7 +140,7 @@ def evaluate(
             that stands beside the scores.
         protocol: How images are given to it; whole and at native size where not given. Another
             output stride is for the caller to build (`with_output_stride`).
-        scores: Names of `EXTRA_SCORES`, or "all".
+        scores: Names of `EXTRA_SCORES`, or one of them, or "all".
         processes: Who shares the images; all of them get the same evaluation, that of one alone.
         progress: Called with (done, total) of this process's share.
 

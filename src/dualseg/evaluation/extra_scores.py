@@ -28,12 +28,12 @@ EXTRA_SCORES = (
 
 
 def score_names(asked: Iterable[str]) -> tuple[str, ...]:
-    """The names in our order, each once; `all` stands for every one.
+    """The names in our order, each once; `all` stands for every one. A text is one name.
 
     Raises:
         InputError: A name is unknown.
     """
-    asked = list(asked)
+    asked = [asked] if isinstance(asked, str) else list(asked)
     for name in asked:
         if name not in (*EXTRA_SCORES, "all"):
             raise InputError(f"there is no score {name!r}; {nearest(name, (*EXTRA_SCORES, 'all'))}")
