@@ -89,3 +89,25 @@ def test_runs_without_checkpoints_are_compared_by_what_they_keep(dualseg, runs, 
     page = tmp_path / "compare.html"
     assert dualseg("report", *runs, "--out", page, "--kept-only").code == 0
     assert "as the network sees it" in page.read_text("utf-8")
+
+
+def test_runs_trained_on_a_gpu_are_drawn_and_measured_on_this_machine(
+    dualseg, runs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    for run in runs:
+        config = run / "config.yaml"
+        text = config.read_text()
+        assert "device: auto" in text
+        config.write_text(text.replace("device: auto", "device: cuda"))
+    page = tmp_path / "compare.html"
+    done = dualseg("report", *runs, "--out", page, "--latency", "--json")
+    assert done.code == 0, done.stderr
+    assert done.json["notes"] == []
+    assert all(run["latency_ms"] > 0 for run in done.json["runs"])
+    page.unlink()
+    elsewhere = dualseg("report", *runs, "--out", page, "--device", "cuda:7")
+    assert elsewhere.code == 2
+    assert "this machine has no device cuda:7" in " ".join(elsewhere.stderr.split())
+    assert not page.exists()

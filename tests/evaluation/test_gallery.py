@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from evaluation_fakes import Threshold, TinyDataset
 from PIL import Image
 
@@ -197,7 +198,9 @@ def test_comparison_draws_the_images_it_shows(
     monkeypatch.setattr(compare_runs, "load_model", lambda path: Threshold())
     monkeypatch.setattr(compare_runs, "open_evaluation_data", lambda run, *_: data[Path(run).name])
     page = tmp_path / "page.html"
-    found = compare_runs.compare_runs(runs, page, kept_only=False, latency=True)
+    found = compare_runs.compare_runs(
+        runs, page, kept_only=False, latency=True, device=torch.device("cpu")
+    )
     assert found["notes"] == []
     assert all(run["latency_ms"] > 0 for run in found["runs"])
     html = page.read_text(encoding="utf-8")
@@ -216,7 +219,9 @@ def test_comparison_says_when_a_checkpoint_is_no_longer_what_was_scored(
     runs = [scored_run(tmp_path / "a", dataset), scored_run(tmp_path / "b", better)]
     monkeypatch.setattr(compare_runs, "load_model", lambda path: Threshold())
     monkeypatch.setattr(compare_runs, "open_evaluation_data", lambda *_: dataset)
-    found = compare_runs.compare_runs(runs, tmp_path / "p.html", kept_only=False, latency=False)
+    found = compare_runs.compare_runs(
+        runs, tmp_path / "p.html", kept_only=False, latency=False, device=torch.device("cpu")
+    )
     (said,) = found["notes"]
     assert said.startswith("b: the checkpoint or the data is no longer what was scored")
     assert "image_3" in said

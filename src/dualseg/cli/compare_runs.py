@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
 from dualseg.checkpoints.model_files import load_model
 from dualseg.cli.console import steps
 from dualseg.cli.recipes import open_evaluation_data
@@ -14,7 +16,6 @@ from dualseg.core.errors import InputError
 from dualseg.evaluation.gallery import draw_images
 from dualseg.evaluation.latency import measure_latency
 from dualseg.models.segmentation import SegmentationModel
-from dualseg.training.environment import choose_device
 from dualseg.training.records.run_folder import CONFIG_FILE
 from dualseg.visual.compared_runs import ComparedRun, open_runs
 from dualseg.visual.paired import paired_difference_over_images
@@ -25,7 +26,12 @@ TOLERANCE = 0.005
 
 
 def compare_runs(
-    folders: Sequence[Path], out: Path, *, kept_only: bool, latency: bool
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    kept_only: bool,
+    latency: bool,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Writes the page.
 
@@ -34,6 +40,7 @@ def compare_runs(
         out: The page.
         kept_only: Load no network and no data: show the pictures that the runs keep.
         latency: Measure every network's latency here and now.
+        device: Where the networks compute; not that of their training, which may be elsewhere.
 
     Returns:
         What `--json` prints.
@@ -43,11 +50,11 @@ def compare_runs(
     """
     runs = open_runs(folders)
     if latency:
-        runs = _with_latency(runs)
+        runs = _with_latency(runs, device)
     with TemporaryDirectory() as scratch:
         notes: list[str] = []
         if not kept_only:
-            runs, notes = _with_pictures(runs, Path(scratch))
+            runs, notes = _with_pictures(runs, Path(scratch), device)
         path = write_run_comparison(out, runs, notes=notes)
     return {
         "report": str(path),
@@ -56,7 +63,7 @@ def compare_runs(
     }
 
 
-def _with_latency(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+def _with_latency(runs: Sequence[ComparedRun], device: torch.device) -> list[ComparedRun]:
     size = load_recipe(runs[0].folder / CONFIG_FILE).data.crop_size
     if size is None:
         raise InputError(
@@ -67,13 +74,13 @@ def _with_latency(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
     with steps() as progress:
         for run in runs:
             progress(f"measuring the latency of {run.name} at {size[0]}x{size[1]}", 0, None)
-            latency_ms = measure_latency(_load(run), size)
+            latency_ms = measure_latency(_load(run, device), size)
             measured.append(replace(run, latency_ms=latency_ms, latency_size=size))
     return measured
 
 
 def _with_pictures(
-    runs: Sequence[ComparedRun], scratch: Path
+    runs: Sequence[ComparedRun], scratch: Path, device: torch.device
 ) -> tuple[list[ComparedRun], list[str]]:
     """The first and the last run with predictions of the images shown, and these at native size;
     and what went wrong, in words: data or checkpoint may be gone, and the rest of the page is still
@@ -88,17 +95,19 @@ def _with_pictures(
         folder = scratch / str(place)
         folder.mkdir()
         try:
-            drawn[place], doubt = _draw(runs[place], names, folder)
+            drawn[place], doubt = _draw(runs[place], names, folder, device)
         except InputError as error:
             return list(runs), [f"Only pictures that the runs keep are shown: {error}."]
         notes += [doubt] if doubt else []
     return drawn, notes
 
 
-def _draw(run: ComparedRun, names: Sequence[str], folder: Path) -> tuple[ComparedRun, str]:
+def _draw(
+    run: ComparedRun, names: Sequence[str], folder: Path, device: torch.device
+) -> tuple[ComparedRun, str]:
     with steps() as progress:
         progress(f"predicting {len(names)} images with {run.name}", 0, None)
-        model = _load(run)
+        model = _load(run, device)
         labels = model.facts.labels if model.facts else None
         dataset = open_evaluation_data(str(run.folder), None, None, labels)
         images = draw_images(folder, model, dataset, names)
@@ -115,10 +124,9 @@ def _draw(run: ComparedRun, names: Sequence[str], folder: Path) -> tuple[Compare
     return replace(run, drawn=images), doubt if changed else ""
 
 
-def _load(run: ComparedRun) -> SegmentationModel:
+def _load(run: ComparedRun, device: torch.device) -> SegmentationModel:
     model = load_model(run.folder / "checkpoints" / (run.evaluation.checkpoint or "best"))
-    model.to(choose_device(load_recipe(run.folder / CONFIG_FILE).runtime.device))
-    return model
+    return model.to(device)
 
 
 def _plain(run: ComparedRun, first: ComparedRun) -> dict[str, Any]:

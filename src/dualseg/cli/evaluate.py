@@ -9,7 +9,7 @@ import typer
 
 from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.many import one_voice
-from dualseg.cli.options import AllowMissing, Data, Device, Json, Model, Runtime, Threads
+from dualseg.cli.options import AllowMissing, Data, Device, Json, ModelOrExported, Runtime, Threads
 from dualseg.cli.protocol_options import (
     AverageChoice,
     AverageOption,
@@ -44,7 +44,7 @@ EXAMPLE = (
 
 
 def evaluate(
-    model: Model,
+    model: ModelOrExported,
     data: Data = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Part of the data set; the validation split.")

@@ -6,21 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from dualseg.cli.console import print_json
-from dualseg.cli.options import Json
+from dualseg.cli.options import Json, ModelOrExported
 from dualseg.core.errors import InputError, nearest
 
 EXAMPLE = "Example: dualseg inspect runs/camvid --key score"
 
 
 def inspect(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A run folder, a checkpoint folder, a .safetensors file, an exported file or "
-            "hf://OWNER/NAME.",
-        ),
-    ],
+    model: ModelOrExported,
     key: Annotated[
         str | None, typer.Option("--key", help="One fact, dotted: architecture.backbone.")
     ] = None,

@@ -37,6 +37,14 @@ Model = Annotated[
         help="A run folder, a checkpoint folder, a .safetensors file or hf://OWNER/NAME.",
     ),
 ]
+ModelOrExported = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A run folder, a checkpoint folder, a .safetensors file, an exported file (.onnx, "
+        ".xml, .pt2) or hf://OWNER/NAME.",
+    ),
+]
 AllowMissing = Annotated[
     bool,
     typer.Option(

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualseg.cli.console import counting, print_json, say
-from dualseg.cli.options import Device, Json, Model, Out, Precision, Runtime, Threads, read_size
+from dualseg.cli.options import (
+    Device,
+    Json,
+    ModelOrExported,
+    Out,
+    Precision,
+    Runtime,
+    Threads,
+    read_size,
+)
 from dualseg.cli.protocol_options import Crf, CrfSet
 from dualseg.core.errors import InputError
 
@@ -18,7 +27,7 @@ EXAMPLE = "Example: dualseg predict runs/camvid photo.jpg 'frames/*.png' folder/
 
 
 def predict(
-    model: Model,
+    model: ModelOrExported,
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT...", help="Image files, folders, patterns and videos."),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dualseg.cli.console import print_json, say, steps
-from dualseg.cli.options import Json, require_file_name
+from dualseg.cli.options import Device, Json, require_file_name
 from dualseg.core.errors import InputError
 
 EXAMPLE = (
@@ -27,6 +27,7 @@ def report(
     latency: Annotated[
         bool, typer.Option("--latency", help="Measure the runs' latency on this machine.")
     ] = False,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Rebuild report.html of a run from its folder, or compare several runs on one page."""
@@ -35,9 +36,9 @@ def report(
     for run in runs:
         require_run(run)
     if len(runs) == 1:
-        _one(runs[0], out, with_options=kept_only or latency, json=json)
+        _one(runs[0], out, with_options=kept_only or latency or device != "auto", json=json)
     else:
-        _several(runs, out, kept_only=kept_only, latency=latency, json=json)
+        _several(runs, out, kept_only=kept_only, latency=latency, device=device, json=json)
 
 
 def _one(run: Path, out: Path | None, *, with_options: bool, json: bool) -> None:
@@ -45,8 +46,8 @@ def _one(run: Path, out: Path | None, *, with_options: bool, json: bool) -> None
 
     if out is not None or with_options:
         raise InputError(
-            "--out, --kept-only and --latency are for comparing; give a second run, or leave them "
-            "out to rebuild report.html in the run's folder"
+            "--out, --kept-only, --latency and --device are for comparing; give a second run, or "
+            "leave them out to rebuild report.html in the run's folder"
         )
     with steps() as progress:
         progress(f"writing the report of {run}", 0, None)
@@ -58,9 +59,16 @@ def _one(run: Path, out: Path | None, *, with_options: bool, json: bool) -> None
 
 
 def _several(
-    runs: list[Path], out: Path | None, *, kept_only: bool, latency: bool, json: bool
+    runs: list[Path],
+    out: Path | None,
+    *,
+    kept_only: bool,
+    latency: bool,
+    device: str,
+    json: bool,
 ) -> None:
     from dualseg.cli.compare_runs import compare_runs
+    from dualseg.training.environment import choose_device
 
     if out is None:
         raise InputError(
@@ -69,7 +77,9 @@ def _several(
     _require_place(out)
     if not kept_only:
         _require_checkpoints(runs if latency else [runs[0], runs[-1]])
-    result = compare_runs(runs, out, kept_only=kept_only, latency=latency)
+    result = compare_runs(
+        runs, out, kept_only=kept_only, latency=latency, device=choose_device(device)
+    )
     if json:
         print_json(result)
     else:
