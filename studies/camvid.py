@@ -96,7 +96,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     act("--ceiling", action="store_true", help="what a perfect answer at low size would score")
     act("--networks", action="store_true", help="measure finished networks at hand: where, and why")
     act("--fold", metavar="DRIVE", help="write to --out the data with a training drive as val")
-    act("--latency", action="store_true", help="measure the finished networks, in turns")
+    act("--latency", action="store_true", help="measure the networks of finished rows, in turns")
     return parser.parse_args(arguments)
 
 

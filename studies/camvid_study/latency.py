@@ -1,4 +1,4 @@
-"""Latency of the finished networks, measured in turns on an idle machine, and kept."""
+"""Latency of the finished rows' networks, measured in turns on an idle machine, and kept."""
 
 import json
 import os
@@ -9,15 +9,16 @@ from statistics import median
 from typing import Any
 
 from camvid_study.ledger import describe_machine
-from camvid_study.plan import MODEL_FILE
+from camvid_study.plan import plan_runs, recipe_of
 from camvid_study.rows import SIZES, Row
 from camvid_study.summary import read_results
 from dualseg.checkpoints.json_files import read_json
-from dualseg.checkpoints.model_files import load_model
 from dualseg.cli.benchmark_turns import measure_in_turns
 from dualseg.cli.console import counting, say
 from dualseg.core.errors import InputError
 from dualseg.core.files import write_json
+from dualseg.data.datasets.camvid import CAMVID_LABELS
+from dualseg.training.network import architecture_of
 
 LATENCY_FILE = "latency.json"
 RUNTIMES = ("eager", "eager_bf16")
@@ -25,20 +26,17 @@ SHOWN = "eager_bf16"
 REPEATS = 25
 IDLE = 0.5  # processes at work on average in the last minute
 
-Network = tuple[Row, Path]
-"""A row, and the file of the network of its first seed that is here."""
-
 
 def measure_rows(out: Path, *, threads: int | None, even_if_busy: bool = False) -> None:
-    """Measures every finished row whose network is here, and writes `OUT/latency.json`.
+    """Measures the network of every finished row, and writes `OUT/latency.json`.
 
-    Networks of one size and host, however long they were trained, are measured in turns, each in a
-    process of its own, so that what slows the machine slows all of them. Networks that differ in
-    their weights alone are measured once. The time is from the uint8 picture to the label map of
-    its size.
+    What a network takes does not depend on its weights: it is built anew from the row's recipe, and
+    rows that differ in their training alone are measured once. Those of one size and host, however
+    long they were trained, are measured in turns, each in a process of its own, so that what slows
+    the machine slows all of them. The time is from the uint8 picture to the label map of its size.
 
     Raises:
-        InputError: The machine is at work, or no network of a finished run is here.
+        InputError: The machine is at work, or nothing is finished yet.
     """
     load = os.getloadavg()[0]
     if load > IDLE and not even_if_busy:
@@ -48,9 +46,9 @@ def measure_rows(out: Path, *, threads: int | None, even_if_busy: bool = False) 
         )
     threads = threads or len(os.sched_getaffinity(0))
     rows: dict[str, Any] = {}
-    for (size, host), networks in _networks_here(out).items():
+    for (size, host), finished in _finished_rows(out).items():
         say(f"{host}, {size} in")
-        rows |= _measure_place(networks, threads)
+        rows |= _measure_place(finished, threads)
     content = {
         "machine": describe_machine(threads),
         "load_before": load,
@@ -79,57 +77,47 @@ def row_key(row: Row) -> str:
     return f"{row.size}/{row.host}/{row.name}"
 
 
-def _networks_here(out: Path) -> dict[tuple[str, str], list[Network]]:
-    """Size and host -> its rows with a network here; rows without one are named to the user."""
-    asked: set[str] = set()
-    found: dict[str, Network] = {}
+def _finished_rows(out: Path) -> dict[tuple[str, str], list[Row]]:
+    """Size and host -> the rows that are finished there, after however many epochs."""
+    places: dict[tuple[str, str], dict[str, Row]] = {}
     for results in read_results(out).values():
-        for result in results.values():
-            asked.add(row_key(result.row))
-            files = [result.runs[seed] / MODEL_FILE for seed in result.seeds]
-            if file := next((each for each in files if each.is_file()), None):
-                found.setdefault(row_key(result.row), (result.row, file))
-    if not found:
-        raise InputError(f"no network of a finished run lies in {out}; train some there first")
-    if lacking := sorted(asked - found.keys()):
-        names = ", ".join(lacking)
-        say(f"without figures in {LATENCY_FILE}, since no network of theirs lies here: {names}")
-    places: dict[tuple[str, str], list[Network]] = {}
-    for row, file in found.values():
-        places.setdefault((row.size, row.host), []).append((row, file))
-    return places
+        for row in (result.row for result in results.values()):
+            places.setdefault((row.size, row.host), {})[row.name] = row
+    return {place: list(rows.values()) for place, rows in places.items()}
 
 
-def _measure_place(networks: Sequence[Network], threads: int) -> dict[str, Any]:
-    distinct: dict[str, list[Network]] = {}
-    for row, file in networks:
-        distinct.setdefault(_architecture(file), []).append((row, file))
+def _measure_place(rows: Sequence[Row], threads: int) -> dict[str, Any]:
+    distinct: dict[str, list[Row]] = {}
+    for row in rows:
+        distinct.setdefault(json.dumps(_network(row), sort_keys=True), []).append(row)
     specs = [_spec(same[0], runtime, threads) for same in distinct.values() for runtime in RUNTIMES]
     with counting("measuring") as progress:
         measured = measure_in_turns(specs, repeats=REPEATS, progress=progress)
     times = iter(_times(runs) for _, runs in measured)
-    rows = {}
+    found = {}
     for same in distinct.values():
         of_network = {runtime: next(times) for runtime in RUNTIMES}
-        rows |= {row_key(row): of_network for row, _ in same}
-    return rows
+        found |= {row_key(row): of_network for row in same}
+    return found
 
 
-def _architecture(file: Path) -> str:
-    """Equal for networks that differ in nothing but their weights; of DSRL only SSSR is used."""
-    facts = load_model(file).facts
-    assert facts is not None
-    dsrl = facts.architecture.get("dsrl")
-    plain = {**facts.architecture, "dsrl": dsrl and dsrl["sssr"], "scale": facts.input_scale}
-    return json.dumps(plain, sort_keys=True, default=str)
+def _network(row: Row) -> dict[str, Any]:
+    """Architecture and scale, equal for rows whose networks are one when they are used.
+
+    Of DSRL only SSSR is left by then.
+    """
+    (run,) = plan_runs([row], seeds=[0], epochs=1, out=Path("study"))
+    recipe = recipe_of(run, data=Path("CamVid"), num_images=1, threads=None)
+    architecture = architecture_of(recipe, num_classes=CAMVID_LABELS.num_classes)
+    if architecture["dsrl"]:
+        architecture["dsrl"] = {"stage": 1, "sssr": architecture["dsrl"]["sssr"]}
+    return {"architecture": architecture, "scale": recipe.data.input_scale}
 
 
-def _spec(network: Network, runtime: str, threads: int) -> dict[str, Any]:
-    row, file = network
+def _spec(row: Row, runtime: str, threads: int) -> dict[str, Any]:
     return {
         "label": row.name,
-        "model": str(file),
-        "architecture": None,
+        **_network(row),
         "size": list(SIZES[row.size].picture),
         "batch": 1,
         "rewrites": "plain",

@@ -151,6 +151,18 @@ def test_names_that_would_be_one_file_are_refused(tmp_path: Path) -> None:
         convert_dataset([FileDataset(pairs, BACKGROUND, "train")], "masks", tmp_path / "out")
 
 
+def test_images_whose_names_become_one_are_named_as_they_are_now(tmp_path: Path) -> None:
+    image, label = save(tmp_path / "i.png", gray()), save(tmp_path / "l.png", gray())
+    names = ("a b", "A_b", "c", "d\te", "d e", "d_e", "d/e")
+    pairs = tuple(Pair(name, image, label) for name in names)
+    with pytest.raises(InputError, match="5 images would share") as caught:
+        convert_dataset([FileDataset(pairs, BACKGROUND, "train")], "voc", tmp_path / "out")
+    assert caught.value.problems == (
+        "train/a b and train/A_b as a_b",
+        "train/d\te and train/d e and train/d_e as d_e",
+    )
+
+
 def test_a_label_of_another_size_is_named(tmp_path: Path) -> None:
     datasets = _data(tmp_path, BACKGROUND, ignored=False)
     save(datasets["val"].pairs[1].label, np.zeros((5, 6)))

@@ -309,6 +309,8 @@ def test_all_faults_of_dataset_yaml_are_listed_at_once(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("class_names: [a, a]", "a stands twice"),
+        ("class_names: [a, 'a ', b, '\tb']", r"'a' and 'a ' look alike; name each class once"),
+        ('class_names: ["caf\\xe9", "cafe\\u0301"]', "look alike"),
         ("class_names: [a]", "1 classes; allowed are 2 to 255"),
         ("class_names: [a, b]\npalette: [[0, 0, 0]]", "1 colours for 2 classes"),
         ("class_names: [a, b]\nvalues: {0: 0, 9: 1, 8: 2}", "class ids 2 have no name"),

@@ -49,6 +49,23 @@ def test_a_rectangle_may_be_given_by_its_four_corners(
     assert describe_folder(root).open("val").label_map(0).tolist() == expected
 
 
+@pytest.mark.parametrize("other", ["car ", "\u00a0car"])
+def test_a_blank_typed_around_a_label_makes_no_second_class(tmp_path: Path, other: str) -> None:
+    at = (0, 0), (1, 1)
+    root = _folder(tmp_path, _shape("car", "rectangle", *at), _shape(other, "rectangle", *at))
+    with pytest.raises(InputError, match="names of classes look alike") as caught:
+        describe_folder(root)
+    assert caught.value.problems == (f"'car' and {other!a}",)
+
+
+def test_a_label_that_looks_like_a_declared_class_is_told_from_it(tmp_path: Path) -> None:
+    root = _folder(tmp_path, _shape("cafe\u0301", "rectangle", (0, 0), (1, 1)))
+    (root / "dataset.yaml").write_text("class_names: [background, caf\u00e9]\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        describe_folder(root)
+    assert caught.value.problems == (r"'caf\xe9' and 'cafe\u0301'",)
+
+
 def test_two_images_of_one_shapes_file_are_told(tmp_path: Path) -> None:
     root = _folder(tmp_path, _shape("c", "rectangle", (0, 0), (1, 1)))
     save(root / "a.jpg", gray(3, 4))

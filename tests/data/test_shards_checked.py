@@ -1,10 +1,12 @@
 """A split in shards is checked, cached on disk and searched for leaks as one in files."""
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from shard_files import image, label, pairs, png, write_tar
 
 from dualseg.data.checking.check_warnings import duplicate_warnings
@@ -57,6 +59,27 @@ def test_a_shard_that_was_checked_is_not_decoded_again_until_it_changes(
         os.utime(tmp_path / "train-0.tar", ns=(1, 1))
         with pytest.raises(TypeError):
             check_dataset(dataset, records=records)
+
+
+@pytest.mark.parametrize(("label_turn", "warned"), [(1, True), (3, False)])
+def test_an_image_that_exif_turns_without_its_label_is_named(
+    label_turn: int, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dualseg.data.checking.check_records.SECONDS_WORTH_RECORDING", 0.0)
+    members = pairs(5) | {"t.png": _turned(image(1), 3), "t.seg.png": _turned(label(1), label_turn)}
+    dataset = _open(tmp_path, members)
+    for _ in ("decoded", "from the records"):
+        found = check_dataset(dataset, records=tmp_path / "records").warnings
+        assert [w.found for w in found if w.code == "W207"] == (
+            ["has 1 images that EXIF turns, and not their labels: t"] if warned else []
+        )
+
+
+def _turned(values: np.ndarray, orientation: int) -> bytes:
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(values).save(stream, format="PNG", exif=exif)
+    return stream.getvalue()
 
 
 def test_a_cache_in_memory_is_filled_by_the_check(tmp_path: Path) -> None:

@@ -7,30 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from camvid_study import latency
 from camvid_study.latency import measure_rows, read_latencies
-from camvid_study.rows import Row
+from camvid_study.plan import rows_of
 from camvid_study.summary import Place, Result
-from dualseg.checkpoints.model_files import save_model
 from dualseg.core.errors import InputError
-from dualseg.core.facts import ModelFacts
-from dualseg.data.datasets.camvid import CAMVID_LABELS
 from dualseg.models.catalog import create_model
 
 
-def finished(
-    folder: Path, name: str, input_scale: float = 0.5, dsrl: dict[str, Any] | None = None
-) -> Result:
-    """A run whose network is there."""
-    model = create_model(
-        "lraspp", num_classes=11, backbone="mobilenet_v2", dsrl=False if dsrl is None else dsrl
-    )
-    save_model(
-        folder, model, ModelFacts(model.architecture, CAMVID_LABELS, input_scale=input_scale)
-    )
-    row = Row(name, "ablation", "90x120", "mobilenet_v2")
-    return Result(row, 60, {0: folder}, {0: {}}, None)
+def finished(name: str) -> Result:
+    """A row of which one run is finished; nothing of it is on disk."""
+    rows = [
+        row
+        for part in ("ablation", "variants")
+        for row in rows_of(part, sizes=["90x120"], hosts=["mobilenet_v2"])
+    ]
+    row = next(row for row in rows if row.name == name)
+    return Result(row, 60, {0: Path("nowhere")}, {0: {}}, None)
 
 
 Specs = list[dict[str, Any]]
@@ -66,15 +62,13 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
 
 
 def test_equal_networks_are_measured_once_and_all_in_turns(tmp_path: Path, measure: Measure):
-    scales = {"low label": 0.5, "full label": 0.5, "full input": 1.0}
+    asked = measure(*map(finished, ("low label", "full label", "full input")))
 
-    asked = measure(*(finished(tmp_path / name, name, scale) for name, scale in scales.items()))
-
-    assert [(spec["label"], spec["runtime"]) for spec in asked] == [
-        ("low label", "eager"),
-        ("low label", "eager_bf16"),
-        ("full input", "eager"),
-        ("full input", "eager_bf16"),
+    assert [(spec["label"], spec["runtime"], spec["scale"]) for spec in asked] == [
+        ("low label", "eager", 0.5),
+        ("low label", "eager_bf16", 0.5),
+        ("full input", "eager", 1.0),
+        ("full input", "eager_bf16", 1.0),
     ]
     assert {tuple(spec["size"]) for spec in asked} == {(180, 240)}
     # Networks 1 and 3 in bf16: 10 n in the fastest turn, and 3 ms around it.
@@ -86,14 +80,9 @@ def test_equal_networks_are_measured_once_and_all_in_turns(tmp_path: Path, measu
 
 
 def test_what_is_dropped_after_training_makes_no_other_network(tmp_path: Path, measure: Measure):
-    options = {
-        "full label": None,
-        "+SSSR": {"stage": 1},
-        "+SSSR +SISR +FA": {"stage": 3},
-        "SSSR by pixel shuffle": {"stage": 1, "sssr": "pixel_shuffle"},
-    }
+    names = ("full label", "+SSSR", "+SSSR +SISR +FA", "SSSR by pixel shuffle")
 
-    asked = measure(*(finished(tmp_path / name, name, dsrl=o) for name, o in options.items()))
+    asked = measure(*map(finished, names))
 
     labels = [spec["label"] for spec in asked if spec["runtime"] == "eager"]
     assert labels == ["full label", "+SSSR", "SSSR by pixel shuffle"]
@@ -101,42 +90,47 @@ def test_what_is_dropped_after_training_makes_no_other_network(tmp_path: Path, m
     assert times["90x120/mobilenet_v2/+SSSR"] == times["90x120/mobilenet_v2/+SSSR +SISR +FA"]
 
 
-def test_rows_of_two_lengths_are_measured_together(tmp_path: Path, measure: Measure):
-    short = [finished(tmp_path / name, name) for name in ("low label", "full label")]
-    longer = replace(finished(tmp_path / "longer", "full label"), epochs=100)
+def test_what_is_measured_is_the_network_that_the_row_trains(tmp_path: Path, measure: Measure):
+    (spec, _) = measure(finished("+SSSR +SISR +FA"))
 
-    asked = measure(*short, longer)
+    told = json.loads(json.dumps(spec))  # as the process that measures is
+    built = create_model(**told["architecture"]).prune()
+    trained = create_model(
+        "deeplabv3plus",
+        num_classes=11,
+        backbone="mobilenet_v2",
+        output_stride=16,
+        atrous_rates=(2, 4, 6),
+        head_options={"channels": 128},
+        dsrl={"stage": 1},
+    ).prune()
+    assert shapes(built) == shapes(trained)
+
+
+def shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in network.state_dict().items()}
+
+
+def test_rows_of_two_lengths_are_measured_together(tmp_path: Path, measure: Measure):
+    longer = replace(finished("full label"), epochs=100)
+
+    asked = measure(finished("low label"), finished("full label"), longer)
 
     assert [spec["label"] for spec in asked] == ["low label", "low label"]  # in both runtimes
     times = read_latencies(tmp_path)
     assert times["90x120/mobilenet_v2/low label"] == times["90x120/mobilenet_v2/full label"]
 
 
-def test_the_first_seed_whose_network_is_here_is_measured(
-    tmp_path: Path, measure: Measure, capsys: pytest.CaptureFixture[str]
-):
-    row = finished(tmp_path / "seed_1", "full label")
-    here = replace(row, runs={0: tmp_path / "seed_0", 1: row.runs[0]}, scores={0: {}, 1: {}})
-    gone = replace(row, row=replace(row.row, name="+SSSR"), runs={0: tmp_path / "nowhere"})
-
-    asked = measure(here, gone)
-
-    assert {spec["model"] for spec in asked} == {str(tmp_path / "seed_1" / "model.safetensors")}
-    assert list(read_latencies(tmp_path)) == ["90x120/mobilenet_v2/full label"]
-    said = capsys.readouterr().err
-    assert "no network of theirs lies here: 90x120/mobilenet_v2/+SSSR\n" in said
-
-
-def test_where_no_network_is_here_nothing_is_measured(tmp_path: Path, measure: Measure):
-    row = finished(tmp_path / "network", "full label")
-
-    with pytest.raises(InputError, match="no network of a finished run lies in"):
-        measure(replace(row, runs={0: tmp_path / "nowhere"}))
-    assert not (tmp_path / "latency.json").exists()
+def test_every_variant_has_a_network_that_can_be_measured():
+    rows = rows_of("variants", sizes=["90x120"], hosts=["mobilenet_v2"])
+    distinct = {json.dumps(latency._network(row), sort_keys=True) for row in rows}
+    assert 1 < len(distinct) < len(rows)
+    for network in distinct:
+        assert create_model(**json.loads(network)["architecture"]).prune() is not None
 
 
 def test_the_record_says_whether_the_machine_may_have_been_busy(tmp_path: Path, measure: Measure):
-    measure(finished(tmp_path / "network", "full label"))
+    measure(finished("full label"))
 
     content = json.loads((tmp_path / "latency.json").read_text())
     assert content["even_if_busy"] is True

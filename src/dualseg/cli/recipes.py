@@ -11,7 +11,7 @@ from dualseg.checkpoints.model_files import (
     read_run_config,
 )
 from dualseg.cli.console import say
-from dualseg.config import Recipe, load_recipe, parse_override
+from dualseg.config import Recipe, dump_yaml, load_recipe, parse_override
 from dualseg.core.errors import InputError
 from dualseg.core.labels import LabelSpec
 from dualseg.data.catalog import SHARDS, kind_of_folder, list_datasets, open_dataset
@@ -52,7 +52,7 @@ def read_recipe(
     changes = [*_possible_stride(settings, changes, report), *changes]
     if data is not None:
         name, root = find_data(data, before=settings.data.name)
-        said = [f"data.name={name}", f"data.root={_quoted(root) if root else 'null'}"]
+        said = [f"data.name={name}", f"data.root={dump_yaml(root)}"]
         changes = [*said, *changes]
     return load_recipe(chosen, overrides=changes)
 
@@ -155,7 +155,3 @@ def _possible_stride(
     report(f"output stride {stride}: {model.backbone} cannot run at {preferred}, the recipe's")
     return [f"model.output_stride={stride}"]
 
-
-def _quoted(text: str) -> str:
-    """A path as a YAML text, whatever is in it."""
-    return "'" + text.replace("'", "''") + "'"

@@ -1,6 +1,7 @@
 """A run's network: at its start, and in the form that a step calls."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,26 +50,12 @@ def start_network(
     torch.manual_seed(recipe.seed)
     settings, initial = recipe.model, recipe.training.init_weights
     model = create_model(
-        settings.name,
-        num_classes=splits.train.labels.num_classes,
-        in_channels=images_of(splits.train).num_channels,
-        backbone=settings.backbone,
-        output_stride=settings.output_stride,
-        stem=settings.stem,
-        first_block=settings.first_block,
-        multi_grid=settings.multi_grid,
-        backbone_options=settings.backbone_options,
-        atrous_rates=settings.atrous_rates,
-        head_variant=settings.head_variant,
-        head_options=settings.head_options,
-        oc=settings.oc,
-        neck=settings.neck,
-        align_corners=settings.align_corners,
+        **architecture_of(
+            recipe,
+            num_classes=splits.train.labels.num_classes,
+            in_channels=images_of(splits.train).num_channels,
+        ),
         pretrained=False if restoring else settings.pretrained,
-        auxiliary=settings.auxiliary,
-        auxiliary_channels=settings.auxiliary_channels,
-        auxiliary_activation=settings.auxiliary_activation,
-        dsrl=recipe.dsrl.architecture if recipe.dsrl.enabled else False,
     )
     if initial and not restoring:
         start = load_initial_weights(
@@ -86,6 +73,38 @@ def start_network(
                     f"{'; '.join(apart)}; what it knows of images may not hold for these"
                 )
     return model
+
+
+def architecture_of(recipe: Recipe, *, num_classes: int, in_channels: int = 3) -> dict[str, Any]:
+    """What `create_model` is given for a recipe's network, but for its weights.
+
+    Args:
+        recipe: What to build.
+        num_classes: Of the data.
+        in_channels: Bands of its images.
+    """
+    settings = recipe.model
+    return {
+        "name": settings.name,
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "backbone": settings.backbone,
+        "output_stride": settings.output_stride,
+        "stem": settings.stem,
+        "first_block": settings.first_block,
+        "multi_grid": settings.multi_grid,
+        "backbone_options": settings.backbone_options,
+        "atrous_rates": settings.atrous_rates,
+        "head_variant": settings.head_variant,
+        "head_options": settings.head_options,
+        "oc": settings.oc,
+        "neck": settings.neck,
+        "align_corners": settings.align_corners,
+        "auxiliary": settings.auxiliary,
+        "auxiliary_channels": settings.auxiliary_channels,
+        "auxiliary_activation": settings.auxiliary_activation,
+        "dsrl": recipe.dsrl.architecture if recipe.dsrl.enabled else False,
+    }
 
 
 def _other_input(facts: ModelFacts, recipe: Recipe, images: ImageSpec) -> list[str]:

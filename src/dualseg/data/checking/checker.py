@@ -24,7 +24,7 @@ from dualseg.data.faults import DatasetError, Fault
 from dualseg.data.labels.label_counts import classes_of, label_kind, look_up, note
 from dualseg.data.loading.cache import CachedDataset
 from dualseg.data.loading.cache_stores import DiskStore
-from dualseg.data.pictures.images import inspect_image
+from dualseg.data.pictures.images import inspect_image, read_orientation
 from dualseg.data.scanning import in_order
 from dualseg.data.shards.checking import check_members
 from dualseg.data.shards.reader import ShardDataset
@@ -163,8 +163,13 @@ def _known_pair(
     height, width, mode, orientation = image
     if label.size != (height, width):
         return None
-    turned = is_turned_alone(pair, label.size, orientation, max_pixels=dataset.images.max_pixels)
+    turned = is_turned_alone(label.size, orientation, _orientation_of_label(dataset, index))
     return Checked(label.size, mode, classes_of(label.counts, dataset.labels), turned)
+
+
+def _orientation_of_label(dataset: FileDataset, index: int) -> Callable[[], int]:
+    path, limit = dataset.pairs[index].label, dataset.images.max_pixels
+    return partial(read_orientation, path, max_pixels=limit)
 
 
 def _image_kind(dataset: FileDataset) -> str:
@@ -187,7 +192,8 @@ def _check_pair(
     if facts is not None:
         records.keep(rules, pair.image, stamp, [*facts.size, facts.kind, facts.orientation])
         if isinstance(result, Checked):
-            turned = is_turned_alone(pair, result.size, facts.orientation, max_pixels=limit)
+            asked = _orientation_of_label(dataset, index)
+            turned = is_turned_alone(result.size, facts.orientation, asked)
             result = result._replace(turned_alone=turned)
     if found.label_size is not None:
         note(records, look, pair, found.label_size, dict(found.counts), max_pixels=limit)

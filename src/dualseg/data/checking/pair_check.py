@@ -12,7 +12,7 @@ from dualseg.data.dataset import FileDataset, Pair, count_values, map_values
 from dualseg.data.faults import Fault, PictureError, picture_error
 from dualseg.data.labels.label_counts import classes_of
 from dualseg.data.loading.cache import CachedDataset
-from dualseg.data.pictures.images import DEEP_MODES, PictureFacts, read_orientation
+from dualseg.data.pictures.images import DEEP_MODES, PictureFacts
 from dualseg.data.shards.reader import ShardDataset
 
 UPRIGHT = 1
@@ -92,20 +92,19 @@ def look_at(
     return Look(result, facts, size, counts)
 
 
-def is_turned_alone(pair: Pair, size: Size, orientation: int, *, max_pixels: int) -> bool:
+def is_turned_alone(size: Size, orientation: int, read_of_label: Callable[[], int]) -> bool:
     """Whether EXIF turns the image and not its label, and their sizes do not tell.
 
     Args:
-        pair: Two files.
         size: (height, width) of both, as displayed.
         orientation: The image's, 1 to 8.
-        max_pixels: As for `read_size`.
+        read_of_label: Gives the label's, which is asked for only where it matters.
     """
     tells = orientation >= QUARTER_TURN and size[0] != size[1]
     if orientation == UPRIGHT or tells:
         return False
     try:
-        return read_orientation(pair.label, max_pixels=max_pixels) == UPRIGHT
+        return read_of_label() == UPRIGHT
     except InputError:  # outlines, not a picture: they follow what the tool showed
         return False
 

@@ -103,13 +103,29 @@ def plan_samples(
             Planned(plan.dataset, plan.index, f"{plan.dataset.split}_{plan.stem}") for plan in plans
         ]
         groups = [plans]
-    doubled = [stem for group in groups for stem in alike([plan.stem for plan in group])]
-    if doubled:
+    clashes = [clash for group in groups for clash in _clashes(group)]
+    if clashes:
         raise InputError(
-            f"{len(doubled)} images would share their file names; rename them first:",
-            first_few(sorted(set(doubled))),
+            f"{sum(map(len, clashes))} images would share their file names; rename them first:",
+            first_few([_told(clash) for clash in clashes]),
         )
     return plans
+
+
+def _clashes(plans: Sequence[Planned]) -> list[list[Planned]]:
+    """Those whose files would have one name, together."""
+    doubled = set(alike([plan.stem for plan in plans]))
+    groups: dict[str, list[Planned]] = {}
+    for plan in plans:
+        if plan.stem in doubled:
+            groups.setdefault(plan.stem.casefold(), []).append(plan)
+    return list(groups.values())
+
+
+def _told(clash: Sequence[Planned]) -> str:
+    """`train/a b and train/a_b as a_b`, with the names that they have now."""
+    names = [f"{plan.dataset.split}/{plan.dataset.name(plan.index)}" for plan in clash]
+    return f"{' and '.join(first_few(names, 3))} as {clash[0].stem}"
 
 
 def load_sample(plan: Planned, image: str) -> Sample:

@@ -26,6 +26,7 @@ from dualseg.config import read_yaml
 from dualseg.core.errors import InputError, nearest
 from dualseg.core.image_spec import FIELDS, ImageSpec, image_faults
 from dualseg.core.labels import IGNORE_INDEX, MAX_CLASSES, Color
+from dualseg.data.labels.class_names import lookalikes
 
 DECLARATION_FILE = "dataset.yaml"
 OTHER_SPELLINGS = (DECLARATION_FILE, "dataset.yml")  # whatever the case of their letters
@@ -138,6 +139,10 @@ def _class_names(given: Any, faults: list[str]) -> tuple[str, ...] | None:
     doubled = sorted({name for name in given if given.count(name) > 1})
     if doubled:
         faults.append(f"class_names: {', '.join(doubled)} stands twice; name each class once")
+    faults += [
+        f"class_names: {alike} look alike; name each class once, without blanks around it"
+        for alike in lookalikes(given)
+    ]
     if not 2 <= len(given) <= MAX_CLASSES:
         faults.append(f"class_names: {len(given)} classes; allowed are 2 to {MAX_CLASSES}")
     return tuple(given)

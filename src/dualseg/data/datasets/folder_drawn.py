@@ -29,6 +29,7 @@ from dualseg.data.datasets.folder_text_lists import (
     read_name_lists,
     unread_lists,
 )
+from dualseg.data.labels.class_names import lookalikes
 
 BACKGROUND = "background"
 BACKGROUNDS = (BACKGROUND, "_background_")
@@ -91,13 +92,14 @@ def classes_of_names(
         The classes, the class id of every name that may occur, and notes.
 
     Raises:
-        InputError: A name is no class, there are no classes or too many, there is no shape, or the
-            declaration says what shapes cannot have.
+        InputError: A name is no class, two look alike, there are no classes or too many, there is
+            no shape, or the declaration says what shapes cannot have.
     """
     _require_fitting(kind, declaration)
     stated = dict.fromkeys([*names.order, *([] if names.order else sorted(names.shapes))])
     inferred = (BACKGROUND, *(n for n in stated if n not in (*BACKGROUNDS, IGNORED)))
     chosen, palette, told = declaration.class_names or inferred, declaration.palette, []
+    _require_unlike(kind, [*chosen, *names.shapes])
     if declaration.class_names is None and known is not None and _covers(known, inferred):
         chosen, palette = known.class_names, palette or known.palette
         told = ["labels: the network's classes"]
@@ -298,6 +300,16 @@ def _require_fitting(kind: str, declaration: Declaration) -> None:
             f"{DECLARATION_FILE} says what label values or colours mean, but the labels are "
             f"{kind}, which have names; give class_names and palette alone, and name shapes "
             f"{IGNORED} that are to be ignored"
+        )
+
+
+def _require_unlike(kind: str, names: Iterable[str]) -> None:
+    """A blank typed behind a label would be a class of its own."""
+    alike = lookalikes(names)
+    if alike:
+        raise InputError(
+            f"{kind}: names of classes look alike; spell each in one way, without blanks around it:",
+            first_few(alike),
         )
 
 

@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from dualseg.data.checking.check_records import FileRecords
-from dualseg.data.checking.pair_check import Checked, look_at
+from dualseg.data.checking.pair_check import Checked, Look, is_turned_alone, look_at
 from dualseg.data.dataset import Pair
 from dualseg.data.faults import Fault
 from dualseg.data.loading.cache import CachedDataset
 from dualseg.data.loading.cache_stores import DiskStore
 from dualseg.data.scanning import in_order
 from dualseg.data.shards.reader import ShardDataset
+
+ROW = 2  # what is kept of a sample; another number makes older rows unknown
 
 
 def check_members(
@@ -33,24 +35,36 @@ def check_members(
     """
     start = time.monotonic()
     in_memory = cache is not None and not isinstance(cache.store, DiskStore)
-    meaning = repr((dataset.images, dataset.labels, dataset.samples.label_extension)).encode()
-    kind = hashlib.blake2b(meaning, digest_size=16).hexdigest()
+    meaning = ROW, dataset.images, dataset.labels, dataset.samples.label_extension
+    kind = hashlib.blake2b(repr(meaning).encode(), digest_size=16).hexdigest()
 
     def check(index: int) -> Checked | list[Fault]:
         shard, name = Path(dataset.shard(index)), dataset.name(index)
         stamp, row = records.find(kind, shard, name)
         if row is None:
+            inspect = partial(dataset.inspect, index)
             pair = Pair(name, Path(dataset.image_origin(index)), Path(dataset.label_origin(index)))
-            found = look_at(dataset, index, pair, partial(dataset.inspect, index), cache).result
+            found = _with_turn(dataset, index, look_at(dataset, index, pair, inspect, cache))
             if isinstance(found, Checked):
                 flat = [number for counted in found.pixels.items() for number in counted]
-                records.keep(kind, shard, stamp, [*found.size, found.kind, *flat], name)
+                facts = [*found.size, found.kind, found.turned_alone]
+                records.keep(kind, shard, stamp, [*facts, *flat], name)
             return found
-        height, width, mode, *flat = row
+        height, width, mode, turned, *flat = row
         if cache is not None and in_memory and time.monotonic() - start < filling_seconds:
             cache.keep(index, dataset.image(index), dataset.label_map(index))
         pixels = dict(zip(flat[0::2], flat[1::2], strict=True))
-        return Checked((height, width), mode, pixels)
+        return Checked((height, width), mode, pixels, turned)
 
     yield from in_order(check, len(dataset))
     records.save(seconds=time.monotonic() - start)
+
+
+def _with_turn(dataset: ShardDataset, index: int, look: Look) -> Checked | list[Fault]:
+    """The result, with whether EXIF turns the image alone."""
+    result, facts = look.result, look.facts
+    if facts is None or not isinstance(result, Checked):
+        return result
+    asked = partial(dataset.label_orientation, index)
+    turned = is_turned_alone(result.size, facts.orientation, asked)
+    return result._replace(turned_alone=turned)

@@ -12,7 +12,12 @@ from dualseg.core.image_spec import ImageSpec, Pixels
 from dualseg.core.labels import LabelSpec
 from dualseg.data.dataset import PLAIN, RawValues, map_values
 from dualseg.data.pictures.bands import read_pixels
-from dualseg.data.pictures.images import PictureFacts, inspect_image, read_label_values
+from dualseg.data.pictures.images import (
+    PictureFacts,
+    inspect_image,
+    read_label_values,
+    read_orientation,
+)
 from dualseg.data.shards.cache import ShardCache
 from dualseg.data.shards.member_file import as_file
 from dualseg.data.shards.members import BLOCK, header_fits
@@ -129,6 +134,11 @@ class ShardDataset:
         """Size and kind of an image, decoded to find damage; see `inspect_image`."""
         with as_file(self.image_bytes(index), self.image_origin(index)) as path:
             return inspect_image(path, self.images)
+
+    def label_orientation(self, index: int) -> int:
+        """EXIF's of a label; see `read_orientation`."""
+        with as_file(self.label_bytes(index), self.label_origin(index)) as path:
+            return read_orientation(path, max_pixels=self.images.max_pixels)
 
     def reading(self, images: ImageSpec) -> "ShardDataset":
         """The same samples with their images read in another way."""
