@@ -49,3 +49,27 @@ def test_every_interval_in_words_stands_in_the_tables():
     assert len(shown) > 30
     assert [interval for interval in shown if interval not in tables] == []
     assert INTERVAL.findall(rest) == []  # those rows have no records
+
+
+def test_the_table_of_the_readme_is_what_the_tables_hold():
+    hosts = {"ResNet-18": "resnet18", "RegNetY": "regnety_trained"}
+    hosts |= {"EfficientNet-Lite0": "lite0_imagenet"}
+    columns = ("low label", "full label", "+SSSR +SISR +FA", "full input")
+    tables = (RECORDS / "tables.md").read_text()
+    readme = (ROOT / "README.md").read_text().partition("## Results")[2].partition("\n## ")[0]
+
+    rows = [row.strip("| ").split(" | ") for row in rows_of_tables(readme)[1:]]
+
+    assert len(rows) == 5
+    for host, sizes, *means, difference in rows:
+        title = f"## ablation: {hosts[host.split(',')[0]]}, {sizes.split(',')[0]} in, 30 epochs\n"
+        section = tables.partition(title)[2].partition("\n## ")[0]
+        held = {row[0]: row[2][:5] for row in cells_of(section) if "±" in row[2]}
+        assert means == [held.get(name, "–") for name in columns]
+        against = {(row[0], row[1]): row[3] for row in cells_of(section)}
+        assert difference == against["+SSSR +SISR +FA", "full label"]
+    assert [each for each in INTERVAL.findall(readme) if each not in tables] == []
+
+
+def cells_of(text: str) -> list[list[str]]:
+    return [row.strip("| ").split(" | ") for row in rows_of_tables(text)]
