@@ -29,6 +29,24 @@ def test_faults_are_told_a_person(dualseg, street):
     assert "E111" in found.stderr
 
 
+def test_a_folder_without_fault_ends_with_a_word_of_it(dualseg, street):
+    found = dualseg("data", "check", street)
+    assert found.code == 0, found.stderr
+    assert found.stderr.splitlines()[-1].startswith("no fault found in 8 images and their labels")
+    assert "1 image, ignored" in found.stdout
+    (street / "images" / "3.png").write_bytes(b"")
+    assert "no fault found" not in dualseg("data", "check", street).stderr
+
+
+def test_warnings_are_counted_where_there_is_no_fault(dualseg, street):
+    shutil.copy(street / "images" / "0.png", street / "images" / "1.png")
+    found = dualseg("data", "check", street)
+    assert found.code == 0, found.stderr
+    num_warnings = found.stderr.count("warning: ")
+    assert num_warnings > 0
+    assert found.stderr.splitlines()[-1].split(", ")[1].startswith(f"{num_warnings} warning")
+
+
 def test_a_folder_that_is_no_data_set_is_a_fault_too(dualseg, street):
     (street / "masks" / "3.png").unlink()
     found = dualseg("data", "check", street, "--json")

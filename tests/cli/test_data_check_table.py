@@ -283,7 +283,7 @@ def test_an_image_twice_in_a_split_is_a_warning(dualseg, street):
         shutil.copy(street / part / "train/0.png", street / part / "train/other.png")
     done = dualseg("data", "check", street)
     assert done.code == 0
-    assert "W204 train has 1 images more than once" in done.stderr
+    assert "W204 train has 1 image more than once" in done.stderr
 
 
 def test_classes_without_a_pixel_and_much_ignored_are_warnings(dualseg, street):
@@ -300,7 +300,7 @@ def test_images_without_a_labelled_pixel_are_a_warning(dualseg, street):
     _save(_mask(street, "3.png"), np.full((40, 56), 9, np.uint8))
     done = dualseg("data", "check", street)
     assert done.code == 0
-    assert "has 1 images without a labelled pixel" in done.stderr
+    assert "has 1 image without a labelled pixel" in done.stderr
 
 
 def test_an_empty_folder_names_what_was_looked_for(dualseg, tmp_path):

@@ -55,6 +55,12 @@ def test_wrong_arguments_are_said(dualseg, arguments, message):
     assert message in done.stderr
 
 
+def test_the_help_says_how_many_samples_may_be_drawn(dualseg):
+    told = " ".join(dualseg("data", "show", "--help").stdout.split())
+    assert "How many samples, 1 to 64." in told
+    assert "Samples in a row, 1 or more." in told
+
+
 def test_weights_are_printed_as_a_setting_for_training(dualseg, street):
     # Background and foreground: the rarer one weighs more.
     done = dualseg("data", "stats", street, "--weights", "median_frequency")

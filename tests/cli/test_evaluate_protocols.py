@@ -169,6 +169,8 @@ def test_unfamiliar_images_are_named(dualseg, run, street, tmp_path):
     beyond = [row["name"] for row in again["per_image"] if row["feature_shift"] > limit]
     assert again["unlike"]["images"] == beyond
     assert len(beyond) == 1  # of so few images, only the least familiar one lies above p99
+    told = dualseg("evaluate", run, "--unlike", kept, "--split", "train").stdout
+    assert f"1 image unlike those of the earlier one: {beyond[0]}" in told
 
     random = np.random.default_rng(0)
     for path in (street / "images").iterdir():

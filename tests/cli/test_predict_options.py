@@ -93,6 +93,9 @@ def test_crf_search_prints_the_best_settings(street, model, capsys):
     assert "CRF settings by mIoU on 2 images of train" in printed.out
     assert printed.out.count("iterations=2") >= 4
     assert "no CRF" in printed.out
+    few = {"bi_w": "3", "bi_xy_std": "10", "bi_rgb_std": "3", "crf_set": ["iterations=1"]}
+    crf_search.crf_search(str(model), data=str(street), images=1, device="cpu", **few)
+    assert "CRF settings by mIoU on 1 image of val" in capsys.readouterr().out
     with pytest.raises(InputError, match="'a' are no numbers"):
         crf_search.crf_search(str(model), data=str(street), bi_w="a")
 

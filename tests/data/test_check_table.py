@@ -272,5 +272,5 @@ def test_an_image_that_exif_turns_without_its_label_is_named(
     for _ in ("decoded", "from the records"):
         found = check_dataset(dataset, records=tmp_path / "checks").warnings
         assert [w.found for w in found if w.code == "W207"] == (
-            ["has 1 images that EXIF turns, and not their labels: x"] if warned else []
+            ["has 1 image that EXIF turns, and not their labels: x"] if warned else []
         )

@@ -158,8 +158,8 @@ def test_images_whose_names_become_one_are_named_as_they_are_now(tmp_path: Path)
     with pytest.raises(InputError, match="5 images would share") as caught:
         convert_dataset([FileDataset(pairs, BACKGROUND, "train")], "voc", tmp_path / "out")
     assert caught.value.problems == (
-        "train/a b and train/A_b as a_b",
-        "train/d\te and train/d e and train/d_e as d_e",
+        "train/a b and train/A_b as train_a_b",
+        "train/d\te and train/d e and train/d_e as train_d_e",
     )
 
 

@@ -62,8 +62,8 @@ def test_what_is_no_image_is_left_out_with_a_word(folder: Path) -> None:
         (folder / name).touch()
     (folder / "f.png").symlink_to(folder / "removed.png")
     left_out = (
-        r"left out: 1 files with suffix \(none\), 2 files with suffix \.gif, "
-        r"1 files with suffix \.txt, 1 links that lead nowhere \(f\.png\)$"
+        r"left out: 1 file with suffix \(none\), 2 files with suffix \.gif, "
+        r"1 file with suffix \.txt, 1 link that leads nowhere \(f\.png\)$"
     )
     for given in (folder, f"{folder}/*"):
         with pytest.warns(UserWarning, match=left_out):
@@ -72,7 +72,7 @@ def test_what_is_no_image_is_left_out_with_a_word(folder: Path) -> None:
 
 def test_a_folder_of_dangling_links_says_so(folder: Path) -> None:
     (folder / "empty" / "a.png").symlink_to(folder / "removed.png")
-    with pytest.raises(InputError, match=r"no image but 1 links that lead nowhere \(a\.png\);"):
+    with pytest.raises(InputError, match=r"image, but 1 link that leads nowhere \(a\.png\);"):
         find_images([folder / "empty"])
 
 
@@ -94,9 +94,9 @@ def test_every_wrong_input_is_listed(folder: Path) -> None:
     assert len(problems) == 5
     assert "there is no file or folder" in problems[0]
     assert "notes.txt is no image: suffix .txt; allowed are .bmp, .jpeg, .jpg" in problems[1]
-    assert "empty holds no image but no file at all" in problems[2]
-    assert "texts holds no image but 1 files with suffix .txt" in problems[3]
-    assert "*.webp holds no image" in problems[4]
+    assert "empty holds no image, nor any other file; allowed are" in problems[2]
+    assert "texts holds no image, but 1 file with suffix .txt" in problems[3]
+    assert "*.webp holds no image, nor any other file;" in problems[4]
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".png", "x" * 300 + ".mp4"])

@@ -9,6 +9,7 @@ from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.options import Data, Device, Json, Model, Precision, Threads
 from dualseg.cli.protocol_options import CrfSet
 from dualseg.core.errors import InputError
+from dualseg.core.words import counted
 
 if TYPE_CHECKING:
     from dualseg.data.dataset import SegmentationDataset
@@ -89,7 +90,7 @@ def crf_search(
             score=lambda confusion: scores_from_confusion(confusion).miou,
             progress=lambda done: progress(done, count),
         )
-    _show(found, f"{count} images of {dataset.split}", json)
+    _show(found, f"{counted(count, 'image')} of {dataset.split}", json)
 
 
 def _samples(

@@ -9,6 +9,7 @@ from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.data_options import DataSource
 from dualseg.cli.options import AllowMissing, Json, require_file_name
 from dualseg.core.errors import InputError
+from dualseg.core.words import counted
 
 if TYPE_CHECKING:
     from dualseg.data.catalog import Splits
@@ -79,10 +80,11 @@ def check(
         _print_tables(summaries, names)
         for warning in warnings:
             say(f"warning: {warning}")
+        if not faults:
+            _tell_all_is_well(summaries, len(warnings))
     if faults and not json:
         rest = f" (all of them in {out})" if out else "; --out report.json lists all of them"
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise DatasetError(f"{source} has {count}{rest}:", faults)
+        raise DatasetError(f"{source} has {counted(len(faults), 'fault')}{rest}:", faults)
     if faults:
         raise typer.Exit(WRONG_DATA)
 
@@ -107,6 +109,13 @@ def _tell_notes(splits: "Splits") -> None:
 
     for note in splits.notes:
         say(printable(note))
+
+
+def _tell_all_is_well(summaries: "dict[str, DatasetSummary]", num_warnings: int) -> None:
+    """Silence could be taken for a check that ended early."""
+    images = counted(sum(summary.num_images for summary in summaries.values()), "image")
+    told = f", {counted(num_warnings, 'warning')} to read above" if num_warnings else ""
+    say(f"no fault found in {images} and their labels{told}")
 
 
 def _report(
@@ -139,5 +148,6 @@ def _print_tables(summaries: "dict[str, DatasetSummary]", names: tuple[str, ...]
             [name, f"{pixels:,}", percent(pixels / total)]
             for name, pixels in zip(names, summary.pixels_per_class, strict=True)
         ]
-        title = f"{split}: {summary.num_images} images, ignored {percent(summary.ignored_share)}"
+        images = counted(summary.num_images, "image")
+        title = f"{split}: {images}, ignored {percent(summary.ignored_share)}"
         print_table(title, ["class", "pixels", "share"], rows)

@@ -9,6 +9,7 @@ from dualseg.cli.console import counting, percent, print_json, print_table, say
 from dualseg.cli.data_options import DataSource
 from dualseg.cli.options import Json, require_file_name
 from dualseg.core.errors import InputError, nearest
+from dualseg.core.words import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,8 +102,9 @@ def stats(
             )
         ]
         everything = total + s.ignored_pixels
+        images = counted(s.num_images, "image")
         ignored = percent(s.ignored_pixels / everything)
-        title = f"{split}: {s.num_images} images ({describe_sizes(s)}), {ignored} ignored"
+        title = f"{split}: {images} ({describe_sizes(s)}), {ignored} ignored"
         print_table(title, ["class", "pixels", "images", "1/ln weight", "median weight"], rows)
         mean, std = (" ".join(f"{v:.4f}" for v in values) for values in (s.mean, s.std))
         print(f"mean {mean}   std {std}   (0 to 1)\n")
@@ -122,8 +124,10 @@ def show(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe.")
     ] = None,
-    number: Annotated[int, typer.Option("--number", help="How many samples.")] = 12,
-    columns: Annotated[int, typer.Option("--columns", help="Samples in a row.")] = 3,
+    number: Annotated[
+        int, typer.Option("--number", help=f"How many samples, 1 to {MAX_SAMPLES}.")
+    ] = 12,
+    columns: Annotated[int, typer.Option("--columns", help="Samples in a row, 1 or more.")] = 3,
     json: Json = False,
 ) -> None:
     """Draw what training would see: augmented crops, alone and under their labels."""

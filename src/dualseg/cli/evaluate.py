@@ -27,6 +27,7 @@ from dualseg.cli.protocol_options import (
     read_protocol,
 )
 from dualseg.core.errors import InputError
+from dualseg.core.words import counted
 from dualseg.visual.protocol_words import describe_protocol
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def evaluate(
         return
     if per_image:
         _print_images(evaluation.per_image)
-    _print_scores(evaluation, result, f"{len(dataset)} images of {dataset.split}")
+    _print_scores(evaluation, result, f"{counted(len(dataset), 'image')} of {dataset.split}")
 
 
 def _precision_of_score(network: "nn.Module", facts: "ModelFacts") -> "Precision":
@@ -263,6 +264,7 @@ def _more_scores(result: Mapping[str, Any]) -> list[str]:
         )
     if "unlike" in result:
         unlike = result["unlike"]
+        found = counted(len(unlike["images"]), "image")
         shown = ", ".join(unlike["images"][:10]) + (", ..." if len(unlike["images"]) > 10 else "")
-        lines.append(f"{len(unlike['images'])} images unlike those of the earlier one: {shown}")
+        lines.append(f"{found} unlike those of the earlier one: {shown}")
     return lines

@@ -154,4 +154,3 @@ def _possible_stride(
         return []
     report(f"output stride {stride}: {model.backbone} cannot run at {preferred}, the recipe's")
     return [f"model.output_stride={stride}"]
-

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dualseg.core.errors import InputError, first_few
+from dualseg.core.words import counted
 from dualseg.data.pictures.images import IMAGE_SUFFIXES
 from dualseg.inference.own_results import is_marked
 from dualseg.inference.written import KINDS
@@ -99,10 +100,8 @@ def _only_wanted(paths: Sequence[Path], origin: str, wanted: _Wanted) -> list[Pa
         if others:
             warnings.warn(f"{origin}: left out: {_counted(others)}", stacklevel=2)
         return _without_results(found, origin)
-    raise InputError(
-        f"{origin} holds no {wanted.name} but {_counted(others) or 'no file at all'}; "
-        f"allowed are {_listed(wanted)}"
-    )
+    there = f"but {_counted(others)}" if others else "nor any other file"
+    raise InputError(f"{origin} holds no {wanted.name}, {there}; allowed are {_listed(wanted)}")
 
 
 def _is_of(wanted: _Wanted, path: Path) -> bool:
@@ -113,9 +112,14 @@ def _counted(paths: Sequence[Path]) -> str:
     """How many files of each suffix, and which links lead nowhere."""
     lost = [path.name for path in paths if not os.path.exists(path)]
     kinds = Counter(path.suffix.lower() or "(none)" for path in paths if os.path.exists(path))
-    parts = [f"{number} files with suffix {suffix}" for suffix, number in sorted(kinds.items())]
+    parts = [
+        f"{counted(number, 'file')} with suffix {suffix}"
+        for suffix, number in sorted(kinds.items())
+    ]
     if lost:
-        parts.append(f"{len(lost)} links that lead nowhere ({', '.join(first_few(lost, 3))})")
+        verb = "leads" if len(lost) == 1 else "lead"
+        names = ", ".join(first_few(lost, 3))
+        parts.append(f"{counted(len(lost), 'link')} that {verb} nowhere ({names})")
     return ", ".join(parts)
 
 

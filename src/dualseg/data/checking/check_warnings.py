@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from dualseg.core.errors import first_few
+from dualseg.core.words import counted
 from dualseg.data.checking.leaks import describe_leak, equal_files, image_files, shards_of
 from dualseg.data.dataset import SegmentationDataset
 from dualseg.data.faults import Fault
@@ -48,7 +49,7 @@ def split_warnings(
         warnings.append(Fault("W202", split, found, f"at most {100 * much_ignored:.0f} %", fix))
     if len(all_ignored) > MANY_ALL_IGNORED * len(dataset):
         shown = ", ".join(first_few(all_ignored))
-        found = f"has {len(all_ignored)} images without a labelled pixel: {shown}"
+        found = f"has {counted(len(all_ignored), 'image')} without a labelled pixel: {shown}"
         warnings.append(Fault("W205", split, found, "", "leave them out; they teach nothing"))
     dropped = {DROPPED[kind] for kind in kinds if kind in DROPPED}
     if len(kinds) > 1 or dropped:
@@ -58,7 +59,8 @@ def split_warnings(
         warnings.append(Fault("W206", split, f"has images of these modes: {table}{rest}", "", fix))
     if turned_alone:
         shown = ", ".join(first_few(turned_alone))
-        found = f"has {len(turned_alone)} images that EXIF turns, and not their labels: {shown}"
+        images = counted(len(turned_alone), "image")
+        found = f"has {images} that EXIF turns, and not their labels: {shown}"
         fix = (
             "look at them with `dualseg data show`; where a label does not fit, it was drawn on "
             "the picture as stored: save that picture without its EXIF orientation"
@@ -80,7 +82,7 @@ def duplicate_warnings(*splits: SegmentationDataset) -> tuple[Fault, ...]:
         groups = duplicates_within(dataset)
         if groups:
             shown = ", ".join(first_few([" = ".join(map(str, group)) for group in groups]))
-            found = f"has {len(groups)} images more than once: {shown}"
+            found = f"has {counted(len(groups), 'image')} more than once: {shown}"
             warnings.append(Fault("W204", dataset.split, found, "", "keep one of each"))
     return tuple(warnings)
 

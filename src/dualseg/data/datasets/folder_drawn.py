@@ -308,7 +308,8 @@ def _require_unlike(kind: str, names: Iterable[str]) -> None:
     alike = lookalikes(names)
     if alike:
         raise InputError(
-            f"{kind}: names of classes look alike; spell each in one way, without blanks around it:",
+            f"{kind}: names of classes look alike; spell each in one way, without blanks around "
+            "it:",
             first_few(alike),
         )
 
