@@ -115,6 +115,17 @@ def test_a_dotted_key_into_a_mapping_leaves_its_other_keys(tmp_path):
     assert recipe.loss.terms == {"cross_entropy": 1.0, "lovasz": 0.5}
 
 
+def test_a_key_that_leads_into_a_mapping_leaves_its_default_where_the_file_names_none(tmp_path):
+    for text in ("{training: {max_steps: 1}}", "{loss: {ramp: cosine}}"):
+        path = write(tmp_path, text)
+        recipe = load_recipe(path, overrides=["loss.terms.lovasz=0.5", "loss.terms.focal=2"])
+        assert recipe.loss.terms == {"cross_entropy": 1.0, "lovasz": 0.5, "focal": 2.0}
+        recipe = load_recipe(path, overrides=["training.lr_multipliers.head=2"])
+        assert recipe.training.lr_multipliers == {"head": 2.0}
+        recipe = load_recipe(path, overrides=["loss.terms={lovasz: 0.5}"])
+        assert recipe.loss.terms == {"lovasz": 0.5}
+
+
 def test_a_length_in_steps_replaces_one_in_epochs(tmp_path):
     recipe = load_recipe(
         write(tmp_path, "training: {max_epochs: 3}"), overrides=["training.max_steps=7"]

@@ -76,7 +76,8 @@ def load_recipe(
     Args:
         source: A YAML file, the name of a packaged recipe, or None for the defaults.
         overrides: `dotted.key=value` texts; the value is YAML. They win over the file. A key may
-            lead into a mapping: `loss.terms.lovasz=0.5` leaves the file's other terms.
+            lead into a mapping: `loss.terms.lovasz=0.5` leaves the other terms, the file's or,
+            where it names none, the default.
         defaults: Nested values that the file and the overrides win over. Without any length it is
             50 epochs.
 
@@ -208,10 +209,12 @@ def _merge(
     """`over` laid on `base`, section by section; neither is changed.
 
     Other mappings are values: they replace the one below, but where a key's dots lead into them.
+    They lead into the default where the key is not given.
     """
     merged = dict(base)
     for key, value in over.items():
-        below, inner = merged.get(key), _section(section, key)
+        inner = _section(section, key)
+        below = merged.get(key, _default(section, key) if dots else None)
         if (inner or dots) and isinstance(below, Mapping) and isinstance(value, Mapping):
             value = _merge(below, value, inner, max(0, dots - 1))
         merged[key] = value
@@ -223,6 +226,15 @@ def _section(parent: type[Section] | None, key: str) -> type[Section] | None:
     field = parent.model_fields.get(key) if parent else None
     kind = field.annotation if field else None
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def _default(section: type[Section] | None, key: str) -> Any:
+    """Of a value; a section's own keys have theirs."""
+    field = section.model_fields.get(key) if section else None
+    if field is None or field.is_required():
+        return None
+    default = field.get_default(call_default_factory=True)
+    return {} if isinstance(default, Section) else default
 
 
 def _explain(fault: Any) -> str:
