@@ -1,5 +1,7 @@
 """What stands on the command line beside a recipe."""
 
+import os
+
 import pytest
 
 from dualseg.cli.recipes import read_recipe
@@ -9,6 +11,16 @@ def read(*overrides, recipe="default"):
     """The recipe, and what was said."""
     told = []
     return read_recipe(recipe, "streets", list(overrides), report=told.append), told
+
+
+@pytest.mark.parametrize("name", [b"bytes \xff", b"two\nlines", b"it's: # \xf0\x9f\x98\x80"])
+def test_a_folder_may_have_any_name_that_the_disk_takes(tmp_path, name):
+    folder = tmp_path / os.fsdecode(name)
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert read_recipe(None, str(folder), []).data.root == str(folder)
 
 
 def test_another_backbone_takes_the_recipes_output_stride_where_it_can():
