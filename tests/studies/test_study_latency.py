@@ -90,6 +90,19 @@ def test_what_is_dropped_after_training_makes_no_other_network(tmp_path: Path, m
     assert times["90x120/mobilenet_v2/+SSSR"] == times["90x120/mobilenet_v2/+SSSR +SISR +FA"]
 
 
+def test_paths_dropped_in_training_make_no_other_network():
+    def network(name: str) -> dict[str, Any]:
+        (row,) = (
+            row
+            for row in rows_of("beyond", sizes=["180x240"], hosts=["regnety_trained"])
+            if row.name == name
+        )
+        return latency._network(row)
+
+    assert network("drop path on full label") == network("strong colours on full label")
+    assert network("drop path on full label") != network("drop path on +SSSR")
+
+
 def test_what_is_measured_is_the_network_that_the_row_trains(tmp_path: Path, measure: Measure):
     (spec, _) = measure(finished("+SSSR +SISR +FA"))
 
