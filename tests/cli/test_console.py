@@ -53,6 +53,14 @@ def test_a_long_title_stays_on_one_line(capsys):
     assert title in capsys.readouterr().out.splitlines()
 
 
+def test_a_table_without_names_of_columns_keeps_no_line_for_them(capsys):
+    print_table("would be", ["", ""], [["steps", "8"]])
+
+    _, top, first, bottom = capsys.readouterr().out.splitlines()
+    assert "steps" in first
+    assert not any(c.isalnum() for c in top + bottom)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_json_is_utf_8_also_of_file_names_that_are_not(monkeypatch, encoding):
     buffer = io.BytesIO()

@@ -57,11 +57,11 @@ def print_table(title: str, header: list[str], rows: list[list[str]], *, width: 
 
     Args:
         title: Stands above it.
-        header: Names of the columns.
+        header: Names of the columns; where all are empty, no line is kept for them.
         rows: Their cells.
         width: At most so many characters where stdout is no terminal, which has its own width.
     """
-    table = Table()
+    table = Table(show_header=any(header))
     for number, name in enumerate(header):
         table.add_column(
             escape(harmless(name)), justify="right" if number else "left", overflow="fold"

@@ -38,10 +38,9 @@ class SISRDecoder(nn.Module):
 
     Shape: features -> image (B, image_channels, 2H, 2W), features before the prediction layer
 
-    Source: Wang et al. 2020, section 3.1; sub-pixel convolution: Shi et al. 2016, arXiv:1609.05158.
-        Differs
-    from the latter: batch norm and ReLU in place of tanh, so that both sides of the feature
-    affinity are non-negative.
+    Source: Wang et al. 2020, section 3.1; sub-pixel convolution: Shi et al. 2016, arXiv:1609.05158,
+        but with batch norm and ReLU in place of tanh, so that both sides of the feature affinity
+        are non-negative.
     """
 
     def __init__(
