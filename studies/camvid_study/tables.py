@@ -183,7 +183,8 @@ def _how_to_read() -> str:
 def _how_to_read_means() -> str:
     return (
         f"Hosts with at least {FEWEST_SEEDS} seeds of both rows, each counted alike. The 95 % "
-        "interval is of these hosts' mean over other seeds (Welch), not of hosts in general.\n"
+        "interval is of these hosts' mean over other seeds (Welch), not of hosts in general. Over "
+        "both sizes a host counts once for each of them.\n"
     )
 
 

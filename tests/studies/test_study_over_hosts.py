@@ -77,11 +77,40 @@ def test_one_host_alone_has_no_mean():
     assert mean_differences(few) == []
 
 
-def test_other_budgets_and_sizes_are_not_mixed():
+def test_other_budgets_are_not_mixed():
     first, second = TWO.items()
     other = {(60, SIZE, second[0][2]): second[1]}
 
     assert mean_differences(dict([first]) | other) == []
+
+
+def at_small_size(results: dict[Place, dict[str, Result]]) -> dict[Place, dict[str, Result]]:
+    return {(epochs, "90x120", host): rows for (epochs, _, host), rows in results.items()}
+
+
+def test_both_sizes_together_count_a_host_once_for_each():
+    small = study(resnet18=((0.5, 0.5, 0.5), (0.51, 0.52, 0.53)))
+
+    alone, together = mean_differences(TWO | at_small_size(small))
+
+    assert (alone.size, alone.seeds) == (SIZE, 6)
+    assert (together.size, together.seeds) == ("both sizes", 9)
+    assert together.hosts == ("resnet18", "lite0_imagenet")
+    assert 100 * together.over_seeds["miou"].value == pytest.approx((2 + 6 + 2) / 3)
+
+
+def test_one_host_at_two_sizes_is_a_mean_too():
+    one = study(resnet18=((0.5, 0.5, 0.5), (0.51, 0.52, 0.53)))
+
+    (found,) = mean_differences(one | at_small_size(one))
+
+    assert (found.size, found.hosts, found.seeds) == ("both sizes", ("resnet18",), 6)
+
+
+def test_a_pair_of_one_size_has_no_second_line():
+    sparse = {place: {"low label": rows["low label"]} for place, rows in TWO.items()}
+
+    assert [each.size for each in mean_differences(TWO | at_small_size(sparse))] == [SIZE]
 
 
 def test_the_table_says_hosts_and_points():
