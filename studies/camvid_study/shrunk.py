@@ -29,6 +29,8 @@ so that thin classes keep their share of the pixels. Derived from data for resea
 def make_shrunk(root: Path, target: Path) -> Path:
     """Writes the copy where it is not there yet; returns its folder, in CamVid's layout.
 
+    Where two processes of a study begin at once, the first copy that is whole stays.
+
     Args:
         root: CamVid.
         target: The new folder.
@@ -46,10 +48,15 @@ def make_shrunk(root: Path, target: Path) -> Path:
         return target
     splits = [open_camvid(root, split) for split in SPLITS]
     target.parent.mkdir(parents=True, exist_ok=True)
-    with new_folder(target) as folder:
-        for split in splits:
-            _write_split(split, folder)
-        (folder / "README.md").write_text(NOTE.format(root=os.path.basename(root)))
+    try:
+        with new_folder(target) as folder:
+            for split in splits:
+                _write_split(split, folder)
+            (folder / "README.md").write_text(NOTE.format(root=os.path.basename(root)))
+    except InputError:
+        if not target.is_dir():
+            raise
+        return make_shrunk(root, target)
     return target
 
 

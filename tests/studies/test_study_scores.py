@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from camvid_study import shrunk
 from camvid_study.ceiling import at_its_place, write_ceiling
 from camvid_study.intervals import iou
 from camvid_study.scoring import score
 from camvid_study.shrunk import half_image, half_labels, make_shrunk
 from dualseg.core.errors import InputError
 from dualseg.core.facts import ModelFacts
+from dualseg.data.dataset import FileDataset
 from dualseg.data.datasets.camvid import CAMVID_LABELS, open_camvid
 from dualseg.evaluation.evaluate import evaluate
 from dualseg.models.catalog import create_model
@@ -48,6 +50,24 @@ def test_a_copy_that_is_there_is_left_alone(tiny_camvid: Path, tmp_path: Path):
     make_shrunk(tiny_camvid, folder)
 
     assert open_camvid(folder, "train").image(0).max() == 0
+
+
+def test_of_two_copies_made_at_once_the_first_one_stays(
+    tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write, target = shrunk._write_split, tmp_path / "half"
+
+    def overtaken(split: FileDataset, folder: Path) -> None:
+        monkeypatch.setattr(shrunk, "_write_split", write)
+        make_shrunk(tiny_camvid, target)
+        (target / "first").touch()
+        write(split, folder)
+
+    monkeypatch.setattr(shrunk, "_write_split", overtaken)
+
+    assert make_shrunk(tiny_camvid, target) == target
+    assert (target / "first").is_file()
+    assert [path.name for path in tmp_path.iterdir() if "half" in path.name] == ["half"]
 
 
 def test_a_copy_of_another_split_is_refused(tiny_camvid: Path, tmp_path: Path):
