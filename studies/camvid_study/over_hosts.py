@@ -38,7 +38,8 @@ class MeanDifference:
 
 
 def mean_differences(results: Mapping[Place, Rows]) -> list[MeanDifference]:
-    """Of the ablation's rows, wherever two hosts or more have enough seeds."""
+    """Of the ablation's rows, wherever two places have enough seeds: hosts of one size, or a host
+    at both."""
     found = []
     for epochs, size, places in _groups(results):
         for row, baseline in _declared_pairs(host for _, host in places):
