@@ -7,6 +7,7 @@ from dualseg.config import Recipe
 
 DEFAULTS = Recipe.model_construct()
 """Without a length, which a whole recipe has to have."""
+NO_HEAD = "the network has no auxiliary head"
 
 
 def describe_idle_keys(recipe: Recipe, *, num_auxiliary: int) -> list[str]:
@@ -24,6 +25,8 @@ def describe_idle_keys(recipe: Recipe, *, num_auxiliary: int) -> list[str]:
         else "training.on_nan is stop",
         "training.warmup_factor": "" if training.warmup_steps else "training.warmup_steps is 0",
         "model.auxiliary_weight": _why_no_weight(recipe, num_auxiliary),
+        "model.auxiliary_channels": NO_HEAD if num_auxiliary == 0 else "",
+        "model.auxiliary_activation": NO_HEAD if num_auxiliary == 0 else "",
     }
     return [
         f"note: {key} {_value(recipe, key)} has no effect: {reason}"
@@ -34,7 +37,7 @@ def describe_idle_keys(recipe: Recipe, *, num_auxiliary: int) -> list[str]:
 
 def _why_no_weight(recipe: Recipe, num_auxiliary: int) -> str:
     if num_auxiliary == 0:
-        return "the network has no auxiliary head"
+        return NO_HEAD
     return "loss.auxiliary_weights has one for each head" if recipe.loss.auxiliary_weights else ""
 
 
