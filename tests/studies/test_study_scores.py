@@ -70,6 +70,15 @@ def test_of_two_copies_made_at_once_the_first_one_stays(
     assert [path.name for path in tmp_path.iterdir() if "half" in path.name] == ["half"]
 
 
+def test_a_picture_that_cannot_be_read_leaves_no_copy(tiny_camvid: Path, tmp_path: Path):
+    (tiny_camvid / "train" / "train_000.png").write_bytes(b"no picture")
+
+    with pytest.raises(InputError, match=r"train_000\.png"):
+        make_shrunk(tiny_camvid, tmp_path / "half")
+
+    assert [path.name for path in tmp_path.iterdir() if "half" in path.name] == []
+
+
 def test_a_copy_of_another_split_is_refused(tiny_camvid: Path, tmp_path: Path):
     folder = make_shrunk(tiny_camvid, tmp_path / "half")
     lines = (tiny_camvid / "val.txt").read_text().splitlines(keepends=True)
