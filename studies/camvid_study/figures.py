@@ -6,26 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from camvid_study.intervals import Interval
 from camvid_study.latency import row_key
 from camvid_study.plan import PARTS
+from camvid_study.plotting import (
+    COLORS,
+    PER_PLOT,
+    draw_points,
+    name_rows,
+    new_figure,
+    prepare_matplotlib,
+    save_svg,
+)
 from camvid_study.rows import ALL, BASELINES, FULL_LABEL
 from camvid_study.summary import THIN, Difference, Place, Result
-from dualseg.core.errors import InputError
-from dualseg.core.files import new_file
 from dualseg.visual.run_files import points_of, split_history
-
-COLORS = (
-    "#1b6ca8",
-    "#c4572b",
-    "#3a8a4d",
-    "#7a4fa3",
-    "#8a7a2b",
-    "#555b66",
-    "#c23b80",
-    "#2a9d9d",
-)
-PER_PLOT = len(COLORS)
 
 
 def write_figures(
@@ -39,12 +33,7 @@ def write_figures(
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        import matplotlib  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise InputError("the plots need matplotlib: pip install 'dualseg[study]'") from None
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "study", "svg.fonttype": "none", "font.size": 9})
+    prepare_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for place, of_place in results.items():
@@ -53,25 +42,25 @@ def write_figures(
         if ablation:
             path = folder / f"cost_{name}.svg"
             written += [
-                _save(_cost(ablation, latencies), path),
-                _save(_curves(ablation), folder / f"curves_{name}.svg"),
+                save_svg(_cost(ablation, latencies), path),
+                save_svg(_curves(ablation), folder / f"curves_{name}.svg"),
             ]
         for part in PARTS:
             own = [d for d in differences[place] if of_place[d.row].row.part == part]
             if own:
-                written.append(_save(_gains(own), folder / f"gains_{part}_{name}.svg"))
+                written.append(save_svg(_gains(own), folder / f"gains_{part}_{name}.svg"))
         compared = [d for d in differences[place] if d.row in (FULL_LABEL, ALL)]
         compared = [each for each in compared if each.baseline in BASELINES]
         if compared:
             path = folder / f"classes_{name}.svg"
             class_names = next(iter(of_place.values())).class_names
-            written.append(_save(_classes(compared, class_names), path))
+            written.append(save_svg(_classes(compared, class_names), path))
     return written
 
 
 def _cost(results: Sequence[Result], latencies: Mapping[str, float]) -> Any:
     """mIoU of every seed over GFLOPs, or over latency where all of it is measured."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     measured = [latencies.get(row_key(result.row)) for result in results]
     known = [time for time in measured if time is not None]
     costs = known if len(known) == len(results) else [_gflops(result) for result in results]
@@ -87,20 +76,16 @@ def _cost(results: Sequence[Result], latencies: Mapping[str, float]) -> Any:
 
 def _gains(differences: Sequence[Difference]) -> Any:
     """Points of mIoU of every row over its baselines, with both intervals."""
-    figure, axes = _figure(height=0.42 * len(differences) + 1.4)
+    figure, axes = new_figure(height=0.42 * len(differences) + 1.4)
     shown = {
         "over seeds": [each.over_seeds["miou"] for each in differences],
         "over images": [each.over_images for each in differences],
     }
     for number, (kind, intervals) in enumerate(shown.items()):
         rows = [row + 0.3 * (number - 0.5) for row in range(len(differences))]
-        values = [100 * interval.value for interval in intervals]
-        label, color = f"95 % interval {kind}", COLORS[number]
-        axes.errorbar(values, rows, xerr=_ends(intervals), fmt="o", ms=4, color=color, label=label)
-    axes.axvline(0, color="#888888", lw=0.8)
-    names = [f"{each.row} against {each.baseline}" for each in differences]
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+        label = f"95 % interval {kind}"
+        draw_points(axes, intervals, rows, color=COLORS[number], label=label)
+    name_rows(axes, [f"{each.row} against {each.baseline}" for each in differences])
     axes.set_xlabel("points of mIoU")
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     return figure
@@ -108,20 +93,15 @@ def _gains(differences: Sequence[Difference]) -> Any:
 
 def _classes(differences: Sequence[Difference], class_names: Sequence[str]) -> Any:
     """Gain of each class in points, with its interval over seeds."""
-    figure, axes = _figure(height=0.42 * len(class_names) + 1.7)
+    figure, axes = new_figure(height=0.42 * len(class_names) + 1.7)
     step = 0.8 / len(differences)
     for number, each in enumerate(differences):
         shown = [(i, each.over_seeds[n]) for i, n in enumerate(class_names) if n in each.over_seeds]
         rows = [i + step * (number - (len(differences) - 1) / 2) for i, _ in shown]
-        values = [100 * interval.value for _, interval in shown]
-        ends = _ends([interval for _, interval in shown])
         label = f"{each.row} against {each.baseline}"
         color = COLORS[number % PER_PLOT]
-        axes.errorbar(values, rows, xerr=ends, fmt="o", ms=4, color=color, label=label)
-    axes.axvline(0, color="#888888", lw=0.8)
-    marked = [f"{name} (thin)" if name in THIN else name for name in class_names]
-    axes.set_yticks(range(len(class_names)), marked)
-    axes.invert_yaxis()
+        draw_points(axes, [interval for _, interval in shown], rows, color=color, label=label)
+    name_rows(axes, [f"{name} (thin)" if name in THIN else name for name in class_names])
     axes.set_xlabel("points of IoU (bar: 95 % interval over seeds)")
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     return figure
@@ -129,7 +109,7 @@ def _classes(differences: Sequence[Difference], class_names: Sequence[str]) -> A
 
 def _curves(results: Sequence[Result]) -> Any:
     """Validation mIoU over steps, mean over seeds, every seed faint."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for number, result in enumerate(results):
         color = COLORS[number % PER_PLOT]
         runs = [points_of(split_history(run, "val"), "miou") for run in result.runs.values()]
@@ -153,29 +133,5 @@ def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
     return [x for x, _ in points], [y for _, y in points]
 
 
-def _ends(intervals: Sequence[Interval]) -> list[list[float]]:
-    """Lengths of the bars to the left and to the right, in points; 0 where there is none."""
-    return [
-        [0.0 if each.low is None else 100 * (each.value - each.low) for each in intervals],
-        [0.0 if each.high is None else 100 * (each.high - each.value) for each in intervals],
-    ]
-
-
 def _gflops(result: Result) -> float:
     return result.scores[result.seeds[0]]["gflops"]
-
-
-def _figure(height: float = 3.8) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
-
-    figure = Figure(figsize=(6.4, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#dddddd", lw=0.6)
-    return figure, axes
-
-
-def _save(figure: Any, path: Path) -> Path:
-    with new_file(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
-    return path

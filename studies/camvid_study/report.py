@@ -6,6 +6,7 @@ from camvid_study.crops import SHOWN, write_crops
 from camvid_study.figures import write_figures
 from camvid_study.latency import read_latencies
 from camvid_study.network_tables import network_tables
+from camvid_study.overview import write_overview
 from camvid_study.rows import SIZES
 from camvid_study.shrunk import SHRUNK_FOLDER, make_shrunk
 from camvid_study.summary import read_results
@@ -34,6 +35,7 @@ def write_report(out: Path, *, data: Path | None) -> Path:
     more = network_tables(results)
     write_text(out / "tables.md", markdown_of(results, differences, latencies, more))
     write_figures(results, differences, latencies, out / "plots")
+    write_overview(results, differences, out / "plots")
     if data is not None:
         for (epochs, size, host), of_place in results.items():
             is_shrunk = SIZES[size].shrunk

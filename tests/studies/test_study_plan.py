@@ -8,10 +8,10 @@ import pytest
 import timm
 
 from camvid_study.best_rows import TAUGHT_SSSR, best_rows
-from camvid_study.figures import COLORS, PER_PLOT
 from camvid_study.hosts import HOSTS, RELEASED, fitted_rates
 from camvid_study.ledger import what_counts
 from camvid_study.plan import PARTS, Run, only, plan_runs, recipe_of, rows_of
+from camvid_study.plotting import COLORS, PER_PLOT
 from camvid_study.rows import FULL_INPUT, LOW_LABEL, LOW_MAJORITY, SIZES, Row, combined, slug
 from camvid_study.scratch_rows import MAX_PARAMETERS, WHOLE_AFTER_CROPS, scratch_rows
 from dualseg.checkpoints.model_files import load_model
