@@ -12,6 +12,8 @@ Sections = dict[str, dict[str, Any]]
 CHANGES: dict[str, Sections] = {
     "strong colours": {"data": {"photometric": 0.8}},
     "many resolutions": {"data": {"scale_range": [0.25, 3.0]}},
+    # Half of the base's crops are whole pictures made smaller, with a rim that teaches nothing.
+    "no shrinking": {"data": {"scale_range": [1.0, 2.0]}},
     "balanced crops": {"data": {"class_balance": 0.5}},
     "OHEM": {"loss": {"terms": {"ohem": 1.0}}},
     "boundary loss": {"loss": {"terms": {"cross_entropy": 1.0, "boundary": 0.01}}},
